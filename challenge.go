@@ -14,8 +14,8 @@ import (
 // not a Bearer token; else it is invalid_request (400), invalid_token (401) or
 // insufficient_scope (403).
 func BearerChallenge(err error) string {
-	var e *Error
-	if !errors.As(err, &e) || e == nil {
+	e := findError(err)
+	if e == nil {
 		return "Bearer"
 	}
 	ours := e.Scheme == SchemeBearer || e.Scheme == SchemeJWT

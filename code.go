@@ -32,7 +32,7 @@ const (
 )
 
 // Error makes a Code usable as a target of errors.Is.
-func (c Code) Error() string { return "keystile: " + string(c) }
+func (c Code) Error() string { return string(c) }
 
 // Status returns the HTTP status of c, and 500 for a code that is not one of
 // this package's.

@@ -153,9 +153,8 @@ func anyPresent(members []Authenticator, r *http.Request) bool {
 // anything else than "no credentials" is not believed.
 func absence(members []Authenticator, r *http.Request) *Error {
 	if len(members) > 0 {
-		var e *Error
 		_, err := members[0].Authenticate(r)
-		if errors.As(err, &e) && e != nil && errors.Is(e, ErrNoCredentials) {
+		if e := findError(err); e != nil && errors.Is(e, ErrNoCredentials) {
 			return e
 		}
 	}

@@ -34,11 +34,11 @@ type Error struct {
 func (e *Error) Error() string {
 	switch {
 	case e.Err != nil:
-		return e.Code.Error() + ": " + e.Err.Error()
+		return "keystile: " + string(e.Code) + ": " + e.Err.Error()
 	case e.Detail != "":
-		return e.Code.Error() + ": " + e.Detail
+		return "keystile: " + string(e.Code) + ": " + e.Detail
 	}
-	return e.Code.Error()
+	return "keystile: " + string(e.Code)
 }
 
 // Unwrap returns the cause.
@@ -83,9 +83,19 @@ func Unavailable(cause error) *Error {
 
 // asError returns the *Error in err's tree, or an internal error that hides err.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) && e != nil {
+	if e := findError(err); e != nil {
 		return e
 	}
 	return &Error{Code: CodeInternal, Err: err}
+}
+
+// findError returns the *Error in err's tree, or nil. It is errors.As without
+// the allocation in the common case.
+func findError(err error) *Error {
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	var e *Error
+	_ = errors.As(err, &e)
+	return e
 }

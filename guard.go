@@ -174,8 +174,7 @@ func (g *Guard) judge(r *http.Request) (*Principal, *Error) {
 
 // refusal makes err one of the outcomes that may be answered.
 func (g *Guard) refusal(r *http.Request, err error) *Error {
-	var e *Error
-	if errors.As(err, &e) && e != nil {
+	if e := findError(err); e != nil {
 		return e
 	}
 	if !g.auth.Present(r) {
