@@ -3,7 +3,6 @@ package keystile
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // ConfigError is one mistake in a configuration. New functions join all
@@ -24,13 +23,10 @@ func (e *ConfigError) Error() string {
 }
 
 func quoteValue(v any) string {
-	switch v := v.(type) {
-	case string:
-		return fmt.Sprintf("%.100q", v)
-	case time.Duration, fmt.Stringer:
-		return fmt.Sprint(v)
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%.100q", s)
 	}
-	return fmt.Sprintf("%.100v", v)
+	return fmt.Sprintf("%.100s", fmt.Sprint(v))
 }
 
 // configErr returns the mistake that v carries from its construction, if any.

@@ -1,0 +1,124 @@
+package limiter
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/keystile/keystile"
+	"github.com/keystile/keystile/internal/record"
+)
+
+// Decision is what a Limiter decided about one request. It is safe for
+// concurrent use.
+type Decision struct {
+	charge  record.Charge
+	held    held
+	limiter *Limiter
+	plan    *compiled
+	store   Store // which decided; nil where nothing was counted
+	outer   *Decision
+	header  http.Header
+	failure error // of the store
+
+	decided  bool // some store answered
+	degraded bool // the store failed
+	refunded atomic.Bool
+	released atomic.Bool
+
+	demand  Demand
+	askRoom [4]Ask
+	keyRoom [64]byte
+	values  [headerValues]string
+}
+
+// Release frees the slot of an admitted request. The first call does it, further
+// ones do nothing; the end of ctx does not prevent it.
+func (d *Decision) Release(ctx context.Context) {
+	if d.demand.Lease == (LeaseID{}) || d.store == nil || !d.released.CompareAndSwap(false, true) {
+		return
+	}
+	d.limiter.keeper.remove(&d.held)
+	ctx, cancel := detached(ctx, d.store)
+	defer cancel()
+	// What cannot be freed now is freed when the lease expires.
+	_ = d.store.Release(ctx, d.demand.Key, d.demand.Lease)
+}
+
+// Refund gives back what was charged, as far as the windows are still open. The
+// first call does it, further ones do nothing; the end of ctx does not prevent
+// it. The slot stays taken until Release.
+func (d *Decision) Refund(ctx context.Context) {
+	if d.store == nil || !d.demand.Admitted || !d.refunded.CompareAndSwap(false, true) {
+		return
+	}
+	ctx, cancel := detached(ctx, d.store)
+	defer cancel()
+	// A refund that fails is lost: the caller waits for the end of the window.
+	_ = d.store.Refund(ctx, &d.demand)
+}
+
+// refundOuter gives back what limiters further out charged for a request that
+// this one has refused.
+func (d *Decision) refundOuter(ctx context.Context) {
+	for o := d.outer; o != nil; o = o.outer {
+		o.Refund(ctx)
+	}
+}
+
+// Names of members in the details of a refusal.
+const (
+	detailLimiter  = "limiter"
+	detailLimit    = "limit"
+	detailQuota    = "quota"
+	detailReset    = "reset"
+	detailCost     = "cost"
+	detailViolated = "violated-policies"
+)
+
+// ErrCostExceedsLimit is the code of a request whose cost is above a limit, so
+// that it can never be admitted.
+const ErrCostExceedsLimit = keystile.CodeCostExceedsLimit
+
+// refusal returns the answer to a demand that was not admitted. The name, the
+// quota and the reset are those of the binding limit, which the header fields
+// show too.
+func (d *Decision) refusal() *keystile.Error {
+	e := &keystile.Error{Code: keystile.CodeConcurrencyLimited, Details: map[string]any{detailLimiter: d.limiter.config.Name}}
+	var names []string
+	for i := range d.demand.Asks {
+		a := &d.demand.Asks[i]
+		switch a.Verdict {
+		case NeverFits:
+			return d.neverFits(i)
+		case Full:
+			names = append(names, d.qualifier(i)+d.plan.limits[i].name)
+			if d.plan.limits[i].kind != KindConcurrent {
+				e.Code = keystile.CodeRateLimited
+			}
+		}
+	}
+	e.RetryAfter = max(duration(d.demand.Wait()), time.Second)
+	binding := d.binding()
+	e.Details[detailLimit] = d.plan.limits[binding].name
+	e.Details[detailQuota] = d.plan.limits[binding].n
+	e.Details[detailReset] = secondsUp(d.resetAt(binding)) // Unix seconds
+	e.Details[detailViolated] = names
+	e.Detail = "The quota of " + strings.Join(names, ", ") + " is used up."
+	return e
+}
+
+func (d *Decision) neverFits(i int) *keystile.Error {
+	return &keystile.Error{Code: ErrCostExceedsLimit, Details: map[string]any{
+		detailLimiter: d.limiter.config.Name, detailLimit: d.plan.limits[i].name,
+		detailQuota: d.plan.limits[i].n, detailCost: d.demand.Cost,
+	}}
+}
+
+// sameMap reports whether a and b are one map. Maps cannot be compared with ==.
+func sameMap(a, b http.Header) bool {
+	return a != nil && reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
+}
