@@ -53,6 +53,7 @@ type Guard struct {
 	silence  func(r *http.Request, scheme string) bool
 	observer Observer
 	now      func() time.Time
+	memo     memo[string, string] // challenges with the realm in them
 }
 
 // NewGuard returns the Guard that c describes, or all mistakes of c as
@@ -232,7 +233,7 @@ func (g *Guard) challenge(a *answer, h http.Header, r *http.Request, e *Error) {
 		if scheme, _, _ := strings.Cut(c, " "); g.silence != nil && g.silence(r, scheme) {
 			continue
 		}
-		c = withRealm(c, g.realm)
+		c = g.memo.get(c, g.withRealm)
 		if len(h[field]) == 0 {
 			a.set(h, field, c)
 		} else {
@@ -240,6 +241,8 @@ func (g *Guard) challenge(a *answer, h http.Header, r *http.Request, e *Error) {
 		}
 	}
 }
+
+func (g *Guard) withRealm(challenge string) string { return withRealm(challenge, g.realm) }
 
 func (g *Guard) observe(r *http.Request, p *Principal, e *Error, started time.Time) {
 	ev := event(r, KindAuthenticate, p, e)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -390,5 +391,21 @@ func TestGuardAddsTwoAllocations(t *testing.T) {
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
 	if n := testing.AllocsPerRun(200, func() { h.ServeHTTP(w, r) }); n > 2 {
 		t.Errorf("%v allocations, want 2: the record and the copy of the request", n)
+	}
+}
+
+// A challenge may hold a nonce: what the Guard remembers of them stays bounded
+// and right.
+func TestChallengesThatNeverRepeat(t *testing.T) {
+	auth := &scripted{err: &keystile.Error{Code: keystile.CodeUnauthorized}}
+	h := newGuard(t, keystile.GuardConfig{Authenticator: auth}).Wrap(whoami)
+	for round := range 2 {
+		for i := range 200 {
+			auth.challenges = []string{fmt.Sprintf(`Digest nonce="%d"`, i)}
+			want := fmt.Sprintf(`Digest realm="test", nonce="%d"`, i)
+			if got := get(h).Header.Get("WWW-Authenticate"); got != want {
+				t.Fatalf("round %d: %q, want %q", round, got, want)
+			}
+		}
 	}
 }

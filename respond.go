@@ -31,11 +31,11 @@ func RespondError(w http.ResponseWriter, r *http.Request, err error) {
 	respond(w, r, asError(err), g)
 }
 
-// answer is all that one problem response needs to keep, in one allocation.
+// answer holds the values of the header fields of one response, in one
+// allocation.
 type answer struct {
-	values [8]string
+	values [6]string
 	used   int
-	body   [640]byte
 }
 
 // set gives h one value without allocating a slice of its own. Keys are in
@@ -57,6 +57,9 @@ func respond(w http.ResponseWriter, r *http.Request, e *Error, g *Guard) {
 	}
 	a := new(answer)
 	h := w.Header()
+	if len(h) > 0 {
+		dropStale(h)
+	}
 	g.challenge(a, h, r, e)
 	for key, values := range e.Header {
 		h[key] = slices.Clone(values)
@@ -74,24 +77,49 @@ func respond(w http.ResponseWriter, r *http.Request, e *Error, g *Guard) {
 	a.problem(w, r, e)
 }
 
+// dropStale removes what a handler said of the body that it did not get to
+// write.
+func dropStale(h http.Header) {
+	for _, field := range [...]string{"Content-Encoding", "Content-Length", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified", "Trailer"} {
+		delete(h, field)
+	}
+}
+
 // wholeSeconds rounds up: a client that sleeps for the result has slept enough.
 func wholeSeconds(d time.Duration) int64 {
 	return int64((d-1)/time.Second) + 1
 }
 
-func (a *answer) problem(w http.ResponseWriter, r *http.Request, e *Error) {
-	h := w.Header()
-	// What a handler said of the body that it did not get to write.
-	for _, stale := range [...]string{"Content-Encoding", "Etag", "Last-Modified", "Content-Range", "Accept-Ranges", "Trailer"} {
-		delete(h, stale)
+// document is a problem document with its length.
+type document struct {
+	body   []byte
+	length string
+}
+
+// documents are those of the codes that come without particulars. They are
+// constants that are built when they are first wanted.
+var documents memo[Code, document]
+
+func documentOf(e *Error) document {
+	if e.Status == 0 && e.Type == "" && e.Detail == "" && e.RetryAfter <= 0 && len(e.Details) == 0 && e.Code.Sentence() != "" {
+		return documents.get(e.Code, func(c Code) document { return newDocument(&Error{Code: c}) })
 	}
-	body := appendProblem(a.body[:0], e)
+	return newDocument(e)
+}
+
+func newDocument(e *Error) document {
+	body := appendProblem(nil, e)
+	return document{body, strconv.Itoa(len(body))}
+}
+
+func (a *answer) problem(w http.ResponseWriter, r *http.Request, e *Error) {
+	h, d := w.Header(), documentOf(e)
 	a.set(h, "Content-Type", "application/problem+json")
 	a.set(h, "X-Content-Type-Options", "nosniff")
-	a.set(h, "Content-Length", strconv.Itoa(len(body)))
+	a.set(h, "Content-Length", d.length)
 	w.WriteHeader(e.StatusCode())
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
+		_, _ = w.Write(d.body)
 	}
 }
 
