@@ -38,23 +38,30 @@ func (k Kind) String() string {
 // A cell has one period for ever. So its state alone says when it is dead, and a
 // store may drop what is dead without changing an answer.
 type Cell struct {
-	id unique.Handle[string]
+	is unique.Handle[identity]
+}
+
+// identity is what a cell is: an ID that says it all, and what is read from it
+// over and over.
+type identity struct {
+	id     string
+	period int64 // µs
+	kind   Kind
 }
 
 // The ID of a cell is its kind in one byte, its period in 8 bytes, the name with
-// its length before it, and so the sub-key, if any. No ID is the beginning of
-// another or can be read in two ways.
+// its length before it, and so the sub-key, if any. No ID can be read in two ways.
 const cellHead = 1 + 8
 
 func newCell(kind Kind, period int64, name string) Cell {
-	return Cell{unique.Make(string(appendCell(nil, kind, period, name)))}
-}
-
-func appendCell(b []byte, kind Kind, period int64, name string) []byte {
-	b = append(b, byte(kind))
+	b := append(make([]byte, 0, cellHead+1+len(name)), byte(kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(period))
 	b = binary.AppendUvarint(b, uint64(len(name)))
-	return append(b, name...)
+	return makeCell(append(b, name...), kind, period)
+}
+
+func makeCell(id []byte, kind Kind, period int64) Cell {
+	return Cell{unique.Make(identity{string(id), period, kind})}
 }
 
 // within returns the cell of sub below c. An empty sub-key is one like any other.
@@ -62,7 +69,7 @@ func (c Cell) within(sub []byte) Cell {
 	var scratch [128]byte
 	b := append(scratch[:0], c.ID()...)
 	b = binary.AppendUvarint(b, uint64(len(sub)))
-	return Cell{unique.Make(string(append(b, sub...)))}
+	return makeCell(append(b, sub...), c.Kind(), c.period())
 }
 
 var errCell = errors.New("limiter: not the ID of a cell")
@@ -88,7 +95,7 @@ func parseCell(id []byte) (Cell, error) {
 			return Cell{}, errCell
 		}
 	}
-	return Cell{unique.Make(string(id))}, nil
+	return makeCell(id, kind, period), nil
 }
 
 // cutFrame splits b behind the bytes whose length it begins with.
@@ -115,7 +122,7 @@ func (c Cell) ID() string {
 	if c == (Cell{}) {
 		return ""
 	}
-	return c.id.Value()
+	return c.is.Value().id
 }
 
 // Kind returns the kind of the cell's limit; 0 for the zero Cell.
@@ -123,7 +130,7 @@ func (c Cell) Kind() Kind {
 	if c == (Cell{}) {
 		return 0
 	}
-	return Kind(c.id.Value()[0])
+	return c.is.Value().kind
 }
 
 // Period returns the period of the cell's limit; 0 where its kind has none.
@@ -135,6 +142,4 @@ func (c Cell) Period() time.Duration {
 }
 
 // period is Period in microseconds, of a cell that is not zero.
-func (c Cell) period() int64 {
-	return int64(binary.BigEndian.Uint64([]byte(c.id.Value()[1:cellHead])))
-}
+func (c Cell) period() int64 { return c.is.Value().period }

@@ -29,8 +29,11 @@ const checksumSize = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// AppendBinary appends the stored form of s to b. It never fails.
+// AppendBinary appends the stored form of s to b. It drops what was dead at the
+// last write, and sorts the rest. It never fails.
 func (s *State) AppendBinary(b []byte) ([]byte, error) {
+	s.prune(s.seen)
+	s.sort()
 	from := len(b)
 	b = append(b, codecVersion)
 	b = binary.AppendUvarint(b, uint64(s.seen))

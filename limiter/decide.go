@@ -20,8 +20,6 @@ func Decide(s *State, d *Demand, now int64) (changed bool) {
 	if !d.Admitted || d.Cost == 0 || len(d.Asks) == 0 {
 		return false
 	}
-	s.prune(at)
-	s.reserve(d.Asks)
 	for i := range d.Asks {
 		a := &d.Asks[i]
 		switch a.Cell.Kind() {
@@ -30,7 +28,7 @@ func Decide(s *State, d *Demand, now int64) (changed bool) {
 			w.used += d.Cost
 			a.Start, a.Used = w.start, w.used
 		case KindConcurrent:
-			s.hold(a.Cell, d.Lease, after(at, leaseTTL(d.TTL)))
+			s.hold(a.Cell, d.Lease, at, after(at, leaseTTL(d.TTL)))
 			examineLeases(s, d, a, at)
 		}
 	}

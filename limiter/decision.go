@@ -16,7 +16,8 @@ import (
 // concurrent use.
 type Decision struct {
 	charge  record.Charge
-	held    held
+	prev    *Decision // in the keeper's list
+	next    *Decision
 	limiter *Limiter
 	plan    *compiled
 	store   Store // which decided; nil where nothing was counted
@@ -24,6 +25,7 @@ type Decision struct {
 	header  http.Header
 	failure error // of the store
 
+	kept     bool // it is in the keeper's list
 	decided  bool // some store answered
 	degraded bool // the store failed
 	refunded atomic.Bool
@@ -41,7 +43,7 @@ func (d *Decision) Release(ctx context.Context) {
 	if d.demand.Lease == (LeaseID{}) || d.store == nil || !d.released.CompareAndSwap(false, true) {
 		return
 	}
-	d.limiter.keeper.remove(&d.held)
+	d.limiter.keeper.remove(d)
 	ctx, cancel := detached(ctx, d.store)
 	defer cancel()
 	// What cannot be freed now is freed when the lease expires.
@@ -105,7 +107,7 @@ func (d *Decision) refusal() *keystile.Error {
 	binding := d.binding()
 	e.Details[detailLimit] = d.plan.limits[binding].name
 	e.Details[detailQuota] = d.plan.limits[binding].n
-	e.Details[detailReset] = secondsUp(d.resetAt(binding)) // Unix seconds
+	e.Details[detailReset] = secondsUp(d.outlook(binding).Reset) // Unix seconds
 	e.Details[detailViolated] = names
 	e.Detail = "The quota of " + strings.Join(names, ", ") + " is used up."
 	return e

@@ -102,6 +102,7 @@ func (d *Demand) Check() error {
 	if err := checkTTL(d.TTL); err != nil {
 		return err
 	}
+	leaseless := d.Cost > 0 && d.Lease == (LeaseID{})
 	for i := range d.Asks {
 		a := &d.Asks[i]
 		if a.Cell == (Cell{}) {
@@ -110,7 +111,7 @@ func (d *Demand) Check() error {
 		if a.N < 0 {
 			return fmt.Errorf("%w: ask %d allows %d", ErrInvalidDemand, i, a.N)
 		}
-		if a.Cell.Kind() == KindConcurrent && d.Cost > 0 && d.Lease == (LeaseID{}) {
+		if leaseless && a.Cell.Kind() == KindConcurrent {
 			return fmt.Errorf("%w: ask %d is of kind %v and there is no lease", ErrInvalidDemand, i, KindConcurrent)
 		}
 		for j := range i {

@@ -4,7 +4,8 @@ package limiter
 //
 // Keys that are neither exhausted nor leasing are plain. A queue has all plain
 // keys; the one at its end goes first, unless it was used since it was put in:
-// then it gets another round. So taking from a known key moves nothing.
+// then it gets another round. So taking from a known key moves nothing, and pays
+// for one step of the queue at most.
 //
 // Keys that are exhausted or leasing have a guard, in a heap by the instant at
 // which the guard is due to be looked at. That instant is no later than when the
@@ -54,31 +55,6 @@ func (e *memoryEntry) lastExpiry() int64 {
 	return st.lastExpiry()
 }
 
-// exhaustedBy returns when the last of the windows ends that d found full or
-// used up; 0 where there is none.
-func exhaustedBy(d *Demand) (until int64) {
-	for i := range d.Asks {
-		if a := &d.Asks[i]; a.Start != 0 && (a.Verdict == Full || a.Used >= a.N) {
-			until = max(until, after(a.Start, a.Cell.period()))
-		}
-	}
-	return until
-}
-
-// exhaustedElsewhere is what is known of windows that d did not ask for.
-func (s *memoryShard) exhaustedElsewhere(i uint32, d *Demand) int64 {
-	known := 0
-	for k := range d.Asks {
-		if d.Asks[k].Start != 0 {
-			known++
-		}
-	}
-	if known < len(s.at(i).windows) {
-		return s.exhausted(i)
-	}
-	return 0
-}
-
 // exhausted returns what the guard of an entry knows of its windows.
 func (s *memoryShard) exhausted(i uint32) int64 {
 	if e := s.at(i); e.guard != 0 && s.guards[e.guard-1].on {
@@ -121,7 +97,7 @@ func (s *memoryShard) displacePlain(now int64) bool {
 		return false
 	}
 	s.settle(now, len(s.guards))
-	for rounds := maxRounds; ; {
+	for {
 		i := s.at(0).prev
 		if i == 0 {
 			return false
@@ -130,8 +106,7 @@ func (s *memoryShard) displacePlain(now int64) bool {
 		switch {
 		case e.guard != 0 && s.guards[e.guard-1].on:
 			s.dequeue(i) // it comes back when it is plain
-		case rounds > 0 && s.wasTouched(i):
-			rounds--
+		case s.wasTouched(i):
 			s.untouch(i)
 			s.dequeue(i)
 			s.enqueue(i)
@@ -141,9 +116,6 @@ func (s *memoryShard) displacePlain(now int64) bool {
 		}
 	}
 }
-
-// maxRounds bounds the time that displacing a key takes, where all were used.
-const maxRounds = 16
 
 // displaceGuarded forgets the key that becomes free soonest. It is for when
 // there is no plain key.

@@ -89,9 +89,10 @@ func (d *Decision) writeHeaders(h http.Header) {
 	top, at := bindingOf(stack)
 	var remaining, reset, quotas, policy int // where each value ends in b
 	if top != nil {
-		b = strconv.AppendInt(b, headerInt(top.remaining(at)), 10)
+		o := top.outlook(at)
+		b = strconv.AppendInt(b, headerInt(o.Remaining), 10)
 		remaining = len(b)
-		b = strconv.AppendInt(b, top.resetSeconds(at), 10)
+		b = strconv.AppendInt(b, top.resetSeconds(o), 10)
 		reset = len(b)
 	}
 	b = appendQuotas(b, stack)
@@ -147,7 +148,7 @@ func bindingOf(stack []*Decision) (d *Decision, limit int) {
 			}
 		}
 	}
-	var least int64
+	var least Outlook
 	for _, s := range stack {
 		if s.limiter.config.Headers&legacy == 0 {
 			continue
@@ -156,8 +157,9 @@ func bindingOf(stack []*Decision) (d *Decision, limit int) {
 			if s.plan.limits[j].kind == KindConcurrent {
 				continue
 			}
-			if left := s.remaining(j); d == nil || left < least || left == least && s.resetAt(j) > d.resetAt(limit) {
-				d, limit, least = s, j, left
+			o := s.outlook(j)
+			if d == nil || o.Remaining < least.Remaining || o.Remaining == least.Remaining && o.Reset > least.Reset {
+				d, limit, least = s, j, o
 			}
 		}
 	}
@@ -181,21 +183,20 @@ func (d *Decision) binding() int {
 	return best
 }
 
-// remaining is what is left of limit i, with what was refunded.
-func (d *Decision) remaining(i int) int64 {
-	left := d.demand.Outlook(i).Remaining
-	if d.refunded.Load() && d.plan.limits[i].kind != KindConcurrent {
-		left = min(left, d.demand.Asks[i].N-d.demand.Cost) + d.demand.Cost
+// outlook is what a client may be told about limit i, with what was refunded.
+func (d *Decision) outlook(i int) Outlook {
+	l, a := &d.plan.limits[i], &d.demand.Asks[i]
+	o := a.outlook(l.kind, l.period, d.demand.At)
+	if l.kind == KindConcurrent {
+		// A hint of a second: nobody knows.
+		o.Reset = after(d.demand.At, time.Second.Microseconds())
+		return o
 	}
-	return left
-}
-
-// resetAt is the instant at which limit i is whole again, in microseconds.
-func (d *Decision) resetAt(i int) int64 {
-	if d.plan.limits[i].kind == KindConcurrent {
-		return after(d.demand.At, time.Second.Microseconds()) // a hint: nobody knows
+	if d.refunded.Load() {
+		o.Remaining = min(o.Remaining, a.N-d.demand.Cost) + d.demand.Cost
 	}
-	return max(d.demand.Outlook(i).Reset, d.demand.At)
+	o.Reset = max(o.Reset, d.demand.At)
+	return o
 }
 
 // secondsUp rounds microseconds up to seconds.
@@ -204,11 +205,12 @@ func secondsUp(us int64) int64 {
 	return us/second + min(us%second, 1)
 }
 
-func (d *Decision) resetSeconds(i int) int64 {
+// resetSeconds is o.Reset as the Legacy fields of d say it.
+func (d *Decision) resetSeconds(o Outlook) int64 {
 	if d.limiter.config.Headers&LegacySeconds != 0 {
-		return headerInt(secondsUp(d.resetAt(i) - d.demand.At))
+		return headerInt(secondsUp(o.Reset - d.demand.At))
 	}
-	return headerInt(secondsUp(d.resetAt(i)))
+	return headerInt(secondsUp(o.Reset))
 }
 
 // qualifier returns what stands before the name of limit i: the name of its
@@ -244,10 +246,11 @@ func appendQuotas(b []byte, stack []*Decision) []byte {
 				b = append(b, ", "...)
 			}
 			b = append(b, '"')
+			o := d.outlook(i)
 			b = append(append(b, d.qualifier(i)...), l.name...)
-			b = strconv.AppendInt(append(b, `";r=`...), headerInt(d.remaining(i)), 10)
+			b = strconv.AppendInt(append(b, `";r=`...), headerInt(o.Remaining), 10)
 			if l.kind != KindConcurrent {
-				b = strconv.AppendInt(append(b, ";t="...), headerInt(secondsUp(d.resetAt(i)-d.demand.At)), 10)
+				b = strconv.AppendInt(append(b, ";t="...), headerInt(secondsUp(o.Reset-d.demand.At)), 10)
 			}
 		}
 	}

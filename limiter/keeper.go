@@ -18,62 +18,49 @@ type keeper struct {
 // keeperShards keeps requests on many processors out of each other's way.
 const keeperShards = 16
 
+// keeperShard is a list of the decisions that hold a lease. The links are part
+// of the Decision, so that holding one allocates nothing.
 type keeperShard struct {
 	mu   sync.Mutex
-	head *held
+	head *Decision
 	_    [48]byte // a cache line of its own
 }
 
-// held is a lease in the list of its shard. It is part of the Decision, so that
-// holding one allocates nothing.
-type held struct {
-	prev, next *held
-	tenure
-	in bool
-}
-
-// tenure is what it takes to renew a lease.
-type tenure struct {
-	store Store
-	key   []byte
-	id    LeaseID
-}
-
-func (k *keeper) shard(id LeaseID) *keeperShard {
-	return &k.shards[id[len(id)-1]%keeperShards]
+func (k *keeper) shard(d *Decision) *keeperShard {
+	return &k.shards[d.demand.Lease[len(d.demand.Lease)-1]%keeperShards]
 }
 
 // renewEvery is a third of a lease's life: two renewals may fail before it ends.
 func (k *keeper) renewEvery() time.Duration { return k.ttl / 3 }
 
-func (k *keeper) add(h *held) {
-	s := k.shard(h.id)
+func (k *keeper) add(d *Decision) {
+	s := k.shard(d)
 	s.mu.Lock()
-	h.in, h.next = true, s.head
+	d.kept, d.next = true, s.head
 	if s.head != nil {
-		s.head.prev = h
+		s.head.prev = d
 	}
-	s.head = h
+	s.head = d
 	s.mu.Unlock()
 	k.arm()
 }
 
-func (k *keeper) remove(h *held) {
-	s := k.shard(h.id)
+func (k *keeper) remove(d *Decision) {
+	s := k.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !h.in {
+	if !d.kept {
 		return
 	}
-	if h.prev != nil {
-		h.prev.next = h.next
+	if d.prev != nil {
+		d.prev.next = d.next
 	} else {
-		s.head = h.next
+		s.head = d.next
 	}
-	if h.next != nil {
-		h.next.prev = h.prev
+	if d.next != nil {
+		d.next.prev = d.prev
 	}
-	h.in, h.prev, h.next = false, nil, nil
+	d.kept, d.prev, d.next = false, nil, nil
 }
 
 func (k *keeper) arm() {
@@ -86,14 +73,14 @@ func (k *keeper) arm() {
 func (k *keeper) tick() {
 	var wg sync.WaitGroup
 	for i := range k.shards {
-		if slots := k.shards[i].slots(); len(slots) > 0 {
-			wg.Go(func() { k.renew(slots) })
+		if kept := k.shards[i].all(); len(kept) > 0 {
+			wg.Go(func() { k.renew(kept) })
 		}
 	}
 	wg.Wait()
 	k.armed.Store(false)
 	for i := range k.shards {
-		if k.shards[i].holds() {
+		if !k.shards[i].empty() {
 			k.arm()
 			return
 		}
@@ -104,27 +91,28 @@ func (k *keeper) tick() {
 // leases behind it their lives.
 const renewTimeout = 2 * time.Second
 
-func (k *keeper) renew(slots []tenure) {
-	for _, l := range slots {
+// renew reads of a Decision only what never changes once it holds a lease.
+func (k *keeper) renew(kept []*Decision) {
+	for _, d := range kept {
 		ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
 		// A lease that is lost stays lost: its request goes on, as it would have
 		// had the clock taken its slot.
-		_, _ = l.store.Renew(ctx, l.key, l.id, k.ttl)
+		_, _ = d.store.Renew(ctx, d.demand.Key, d.demand.Lease, k.ttl)
 		cancel()
 	}
 }
 
-func (s *keeperShard) slots() (all []tenure) {
+func (s *keeperShard) all() (kept []*Decision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for h := s.head; h != nil; h = h.next {
-		all = append(all, h.tenure)
+	for d := s.head; d != nil; d = d.next {
+		kept = append(kept, d)
 	}
-	return all
+	return kept
 }
 
-func (s *keeperShard) holds() bool {
+func (s *keeperShard) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.head != nil
+	return s.head == nil
 }

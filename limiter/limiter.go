@@ -209,8 +209,7 @@ func (d *Decision) take(r *http.Request) *keystile.Error {
 		return d.refusal()
 	}
 	if d.demand.Lease != (LeaseID{}) {
-		d.held.tenure = tenure{d.store, d.demand.Key, d.demand.Lease}
-		l.keeper.add(&d.held)
+		l.keeper.add(d)
 	}
 	return nil
 }

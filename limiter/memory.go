@@ -23,14 +23,16 @@ type MemoryConfig struct {
 // MemoryStore is the Store of a single process. It has no goroutine and needs no
 // Close: whoever takes sweeps away a little of what is dead.
 //
-// At MaxKeys each new key displaces another: one that is neither exhausted (its
-// last demand was refused, or left nothing of a limit) nor holds a lease, and
+// At MaxKeys each new key displaces another: one that is neither exhausted (a
+// window refused its last demand, or has nothing left) nor holds a lease, and
 // that has not been used for long. So a flood of invented keys never sets a
 // blocked caller free, as long as there is any other key. If there is none, the
 // key goes that would have become free soonest. Refusing the newcomer instead
 // would let whoever exhausts MaxKeys keys lock everybody else out; not
 // remembering it would let everybody else pass unlimited. And who can exhaust
-// MaxKeys keys gains little from the return of one of them.
+// MaxKeys keys gains little from the return of one of them. Choose MaxKeys well
+// above the number of keys that are in use at a time: a key that is displaced
+// starts anew.
 //
 // The zero value fails every call.
 type MemoryStore struct {
@@ -40,13 +42,14 @@ type MemoryStore struct {
 	shards  []memoryShard
 	maxKeys int64
 	keys    atomic.Int64
+	broom   atomic.Uint32 // the shard that was swept last
 }
 
 const (
 	defaultMaxKeys = 1_000_000
 	// mostKeys is where the numbers of the entries of a shard would run out.
 	mostKeys  = 1 << 32
-	maxShards = 256
+	maxShards = 64
 	// shardKeys is how many keys a shard is worth. Within a shard the choice of
 	// the key to displace is best, so that small stores are better with one.
 	shardKeys = 1024
@@ -110,10 +113,13 @@ func (m *MemoryStore) Take(ctx context.Context, d *Demand) error {
 	hash, n := m.locate(d.Key)
 	s := &m.shards[n]
 	s.mu.Lock()
-	crowded := s.take(hash, d, now)
+	todo := s.take(hash, d, now)
 	s.mu.Unlock()
-	if crowded {
+	if todo.crowded {
 		m.makeRoom(n, now)
+	}
+	if todo.sweep {
+		m.sweep(now)
 	}
 	return nil
 }
@@ -222,6 +228,16 @@ func (m *MemoryStore) enter(key []byte) (s *memoryShard, entry uint32) {
 	s = &m.shards[n]
 	s.mu.Lock()
 	return s, s.find(hash, key)
+}
+
+// sweep sweeps a little of the next shard, unless somebody is in it: dead keys do
+// not wait for one of their own shard to be taken from.
+func (m *MemoryStore) sweep(now int64) {
+	s := &m.shards[int(m.broom.Add(1))&(len(m.shards)-1)]
+	if s.mu.TryLock() {
+		s.sweep(now, sweepSteps)
+		s.mu.Unlock()
+	}
 }
 
 // makeRoom displaces a key of another shard than n, in which a new key found

@@ -10,18 +10,18 @@ import (
 // That halves the links, and makes an entry 80 bytes.
 type memoryShard struct {
 	mu      sync.Mutex
-	store   *MemoryStore
-	chunks  []*[chunkSize]memoryEntry
-	used    uint32   // numbers below it have been given out; 0 is none, and the head of the queue
-	free    uint32   // the first entry that is not in use; the others follow by chain
+	takes   uint8
 	count   int      // entries in use
 	buckets []uint32 // the first entry of each chain
-	scratch []slot   // memory for the leases of an entry that has none
-	spare   []*[]slot
-	hand    uint32 // the entry that was swept last
-	takes   uint8
+	chunks  []*[chunkSize]memoryEntry
 	touched []uint64 // a bit for each entry, set by use and cleared by the queue
 	guards  []guard
+	scratch []slot // memory for the leases of an entry that has none
+	spare   []*[]slot
+	store   *MemoryStore
+	used    uint32   // numbers below it have been given out; 0 is none, and the head of the queue
+	free    uint32   // the first entry that is not in use; the others follow by chain
+	hand    uint32   // the entry that was swept last
 	_       [64]byte // keeps the locks of two shards out of one cache line
 }
 
@@ -56,25 +56,83 @@ func (s *memoryShard) find(hash uint64, key []byte) uint32 {
 	return 0
 }
 
-// take decides on d. It reports whether there is now one key too many in the
-// store, and none here to displace.
-func (s *memoryShard) take(hash uint64, d *Demand, now int64) (crowded bool) {
-	s.tidy(now)
+// chores are what a take finds to be done when it has unlocked its shard.
+type chores struct {
+	crowded bool // there is a key too many in the store, and none here to displace
+	sweep   bool // it is time to sweep again
+}
+
+// take decides on d.
+func (s *memoryShard) take(hash uint64, d *Demand, now int64) (c chores) {
+	if len(s.guards) > 0 && s.guards[0].due <= now {
+		s.settle(now, 2)
+	}
+	s.takes++
+	c.sweep = s.takes%sweepEvery == 0
 	i := s.find(hash, d.Key)
 	if i != 0 && d.Cost > 0 {
 		s.touch(i)
 	}
 	st := s.load(i)
-	if Decide(&st, d, now) {
-		if i == 0 {
-			i, crowded = s.insert(hash, string(d.Key), now)
-		}
+	if i == 0 && d.Cost > 0 {
+		st.windows = roomFor(d.Asks)
+	}
+	blank := st.empty()
+	changed := Decide(&st, d, now)
+	if i == 0 && changed {
+		i, c.crowded = s.insert(hash, string(d.Key), now)
+	}
+	if i == 0 || d.Cost == 0 {
+		return c
+	}
+	death, exhausted, known := horizon(d, st.seen)
+	if changed {
 		s.save(i, &st)
+		e := s.at(i)
+		if !blank {
+			death = max(death, e.death)
+		}
+		e.death = death
 	}
-	if i != 0 && d.Cost > 0 {
-		s.rank(i, max(s.exhaustedElsewhere(i, d), exhaustedBy(d)), now)
+	if known < len(st.windows) {
+		exhausted = max(exhausted, s.exhausted(i)) // what d did not ask for
 	}
-	return crowded
+	s.rank(i, exhausted, now)
+	return c
+}
+
+// horizon returns when the last ends of what d charged; when the last ends of the
+// windows that it found full or used up, 0 where there is none; and how many
+// windows that were open it asked for.
+func horizon(d *Demand, seen int64) (death, exhausted int64, known int) {
+	for i := range d.Asks {
+		a := &d.Asks[i]
+		if a.Start == 0 {
+			if a.Live > 0 {
+				death = max(death, after(seen, leaseTTL(d.TTL)))
+			}
+			continue
+		}
+		known++
+		end := after(a.Start, a.Cell.period())
+		death = max(death, end)
+		if a.Verdict == Full || a.Used >= a.N {
+			exhausted = max(exhausted, end)
+		}
+	}
+	return death, exhausted, known
+}
+
+// roomFor returns room for the windows of a new key and not for one more: most
+// keys are used with the same limits for ever, and there are many.
+func roomFor(asks []Ask) []window {
+	n := 0
+	for i := range asks {
+		if asks[i].Cell.Kind() == KindWindow {
+			n++
+		}
+	}
+	return make([]window, 0, n)
 }
 
 // load puts together the state of an entry; that of 0 is empty. Leases that are
@@ -94,9 +152,6 @@ func (s *memoryShard) load(i uint32) State {
 func (s *memoryShard) save(i uint32, st *State) {
 	e := s.at(i)
 	e.seen, e.windows = st.seen, st.windows
-	if !st.empty() { // else the entry stays for a while: its key may come back soon
-		e.death = st.death()
-	}
 	switch {
 	case len(st.leases) == 0:
 		s.dropLeases(e)
@@ -109,11 +164,21 @@ func (s *memoryShard) save(i uint32, st *State) {
 	}
 }
 
-// edited saves what was changed other than by a demand.
+// edited saves what was changed other than by a demand. An entry that is empty now
+// stays for a while, since its key may come back soon.
 func (s *memoryShard) edited(i uint32, st *State, now int64) {
 	s.save(i, st)
+	e := s.at(i)
+	if st.empty() {
+		e.death = min(e.death, after(instant(now), emptyStay))
+	} else {
+		e.death = st.death()
+	}
 	s.rank(i, s.exhausted(i), now)
 }
+
+// emptyStay is a minute.
+const emptyStay = 60_000_000
 
 // How many lists of leases are kept for the next that need one, and how long.
 const (
@@ -143,7 +208,7 @@ func (s *memoryShard) dropLeases(e *memoryEntry) {
 	e.leases = nil
 }
 
-// insert adds an entry for key, which is not there. See take for crowded.
+// insert adds an entry for key, which is not there.
 func (s *memoryShard) insert(hash uint64, key string, now int64) (i uint32, crowded bool) {
 	if s.store.keys.Add(1) > s.store.maxKeys {
 		crowded = !s.displaceDead(now) && !s.displacePlain(now) &&
@@ -222,20 +287,13 @@ func (s *memoryShard) remove(i uint32) {
 	s.store.keys.Add(-1)
 }
 
+// Every sweepEvery-th take looks at sweepSteps entries of some shard. So the
+// sweep is faster than keys can arrive, and what it looks at lies side by side in
+// memory.
 const (
-	// Every sweepEvery-th take looks at sweepSteps entries, so that the hand is
-	// faster than keys can arrive, and finds them side by side in memory.
 	sweepEvery = 16
 	sweepSteps = 32
 )
-
-func (s *memoryShard) tidy(now int64) {
-	s.takes++
-	if s.takes%sweepEvery == 0 {
-		s.sweep(now, sweepSteps)
-	}
-	s.settle(now, 2)
-}
 
 // sweep looks at the next entries and forgets those that are dead. It goes by
 // what the clock says now, so that nothing is forgotten early if the clock has

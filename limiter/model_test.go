@@ -3,6 +3,7 @@ package limiter_test
 import (
 	"math"
 	"math/big"
+	"slices"
 
 	"github.com/keystile/keystile/limiter"
 )
@@ -142,7 +143,9 @@ type decision struct {
 	admitted bool
 	wait     int64
 	answers  []answer
-	boundary bool // one of the comparisons was between equals
+
+	// Which comparisons were between equals.
+	atEnd, atExpiry, lastUnit bool
 }
 
 func (a *account) judge(now, cost int64, lease limiter.LeaseID, questions []question) decision {
@@ -165,7 +168,7 @@ func (a *account) judge(now, cost int64, lease limiter.LeaseID, questions []ques
 			}
 			w.Remaining = max(q.n-count, 0)
 			for h, expiry := range a.leases {
-				d.boundary = d.boundary || h.cell == q.cell && at.Cmp(expiry) == 0
+				d.atExpiry = d.atExpiry || h.cell == q.cell && at.Cmp(expiry) == 0
 			}
 		} else {
 			start, end, used := a.window(q.cell, at)
@@ -178,7 +181,8 @@ func (a *account) judge(now, cost int64, lease limiter.LeaseID, questions []ques
 			if w.Verdict == limiter.Full {
 				w.Wait = new(big.Int).Sub(atMost(end, most), said).Int64()
 			}
-			d.boundary = d.boundary || cost > 0 && new(big.Int).Add(used, big.NewInt(cost)).Cmp(n) == 0 || a.endsAt(q.cell, at)
+			d.lastUnit = d.lastUnit || cost > 0 && new(big.Int).Add(used, big.NewInt(cost)).Cmp(n) == 0
+			d.atEnd = d.atEnd || a.endsAt(q.cell, at)
 		}
 		never = never || w.Verdict == limiter.NeverFits
 		d.admitted = d.admitted && w.Verdict == limiter.Fits
@@ -208,7 +212,7 @@ func (m *model) take(key string, now, cost int64, lease limiter.LeaseID, ttl int
 	if !d.admitted || cost == 0 || len(questions) == 0 {
 		return d
 	}
-	said, at := a.clock(now)
+	_, at := a.clock(now)
 	for i, q := range questions {
 		w := &d.answers[i]
 		if q.concurrent {
@@ -226,7 +230,6 @@ func (m *model) take(key string, now, cost int64, lease limiter.LeaseID, ttl int
 		w.Start, w.Used, w.Remaining = start.Int64(), used.Int64(), q.n-used.Int64()
 		w.Reset = atMost(end, most).Int64()
 	}
-	_ = said
 	m.wrote(key, a, at)
 	return d
 }
@@ -310,6 +313,17 @@ func (m *model) wrote(key string, a *account, at *big.Int) {
 	}
 }
 
+// held returns the leases of a key, in a fixed order.
+func (m *model) held(key string) (leases []limiter.LeaseID) {
+	if a := m.accounts[key]; a != nil {
+		for h := range a.leases {
+			leases = append(leases, h.id)
+		}
+	}
+	slices.SortFunc(leases, func(a, b limiter.LeaseID) int { return slices.Compare(a[:], b[:]) })
+	return leases
+}
+
 // deadline returns when the last of a key dies; nil where there is nothing.
 func (m *model) deadline(key string) (at *big.Int) {
 	a := m.accounts[key]
@@ -339,23 +353,23 @@ func (m *model) forget(now int64) (keys []string) {
 	return keys
 }
 
-// boundaries returns the instants at which something of a key ends.
-func (m *model) boundaries(key string) (instants []int64) {
+// boundaries returns the instants at which windows end and leases expire.
+func (m *model) boundaries(key string) (ends, expiries []int64) {
 	a := m.accounts[key]
 	if a == nil {
-		return nil
+		return nil, nil
 	}
 	for _, e := range a.ledger {
 		if _, end, _ := a.window(e.cell, a.lastWrite); end != nil && end.IsInt64() {
-			instants = append(instants, end.Int64())
+			ends = append(ends, end.Int64())
 		}
 	}
 	for _, expiry := range a.leases {
 		if expiry.IsInt64() {
-			instants = append(instants, expiry.Int64())
+			expiries = append(expiries, expiry.Int64())
 		}
 	}
-	return instants
+	return ends, expiries
 }
 
 // raw is the state that a store must have for key, by the model's names of cells.

@@ -18,15 +18,25 @@ type Outlook struct {
 // same computation for every store.
 func (d *Demand) Outlook(i int) Outlook {
 	a := &d.Asks[i]
-	if a.Cell.Kind() == KindConcurrent {
+	kind := a.Cell.Kind()
+	period := int64(0)
+	if kind == KindWindow {
+		period = a.Cell.period()
+	}
+	return a.outlook(kind, period, d.At)
+}
+
+// outlook is Outlook for those who know the limit and need not ask the cell.
+func (a *Ask) outlook(kind Kind, period, at int64) Outlook {
+	if kind == KindConcurrent {
 		return Outlook{Remaining: max(a.N-a.Live, 0)}
 	}
 	o := Outlook{Remaining: max(a.N-a.Used, 0)}
 	if a.Start != 0 {
-		o.Reset = after(a.Start, a.Cell.period())
+		o.Reset = after(a.Start, period)
 	}
 	if a.Verdict == Full {
-		o.Wait = o.Reset - d.At
+		o.Wait = o.Reset - at
 	}
 	return o
 }

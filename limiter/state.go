@@ -13,9 +13,9 @@ import (
 //
 // Decide is the way to use one; AppendBinary and UnmarshalBinary are for storage.
 type State struct {
-	seen    int64    // the instant of the last write; 0 where nothing is kept
-	windows []window // in the order of their cells' IDs
-	leases  []slot   // in the order of their cells' IDs, then of their own
+	seen    int64 // the instant of the last write; 0 where nothing is kept
+	windows []window
+	leases  []slot
 }
 
 type window struct {
@@ -48,39 +48,26 @@ func (s *State) find(c Cell) *window {
 	return nil
 }
 
-// open returns the window of c, a new one that starts at at where there is none.
+// open returns the window of c that is open at at, a new one where there is none.
 func (s *State) open(c Cell, at int64) *window {
-	if w := s.find(c); w != nil {
+	if w := s.find(c); w != nil && w.liveAt(at) {
 		return w
 	}
-	i, _ := slices.BinarySearchFunc(s.windows, c, func(w window, c Cell) int {
-		return strings.Compare(w.cell.ID(), c.ID())
-	})
-	s.windows = slices.Insert(s.windows, i, window{cell: c, start: at})
-	return &s.windows[i]
-}
-
-// reserve makes room for the windows that asks will open, all at once and no
-// more of it than needed: most keys are used with the same limits for ever.
-func (s *State) reserve(asks []Ask) {
-	opening := 0
-	for i := range asks {
-		if asks[i].Cell.Kind() == KindWindow && asks[i].Start == 0 {
-			opening++
-		}
-	}
-	s.windows = slices.Grow(s.windows, opening)
+	s.pruneWindows(at)
+	s.windows = append(s.windows, window{cell: c, start: at})
+	return &s.windows[len(s.windows)-1]
 }
 
 // hold adds the lease, or extends it where it is held already.
-func (s *State) hold(c Cell, id LeaseID, expiry int64) {
-	i, held := slices.BinarySearchFunc(s.leases, slot{cell: c, id: id}, func(l, target slot) int {
-		return cmp.Or(strings.Compare(l.cell.ID(), target.cell.ID()), l.id.compare(target.id))
-	})
-	if !held {
-		s.leases = slices.Insert(s.leases, i, slot{cell: c, id: id})
+func (s *State) hold(c Cell, id LeaseID, at, expiry int64) {
+	for i := range s.leases {
+		if l := &s.leases[i]; l.id == id && l.cell == c {
+			l.expiry = max(l.expiry, expiry)
+			return
+		}
 	}
-	s.leases[i].expiry = max(s.leases[i].expiry, expiry)
+	s.pruneLeases(at)
+	s.leases = append(s.leases, slot{c, id, expiry})
 }
 
 // release frees what id holds.
@@ -131,9 +118,27 @@ func (s *State) refund(d *Demand, now int64) (changed bool) {
 	return changed
 }
 
-// prune drops what is dead.
+// sort puts s into the one order in which it is stored: by the IDs of cells, and
+// of leases.
+func (s *State) sort() {
+	slices.SortFunc(s.windows, func(a, b window) int { return strings.Compare(a.cell.ID(), b.cell.ID()) })
+	slices.SortFunc(s.leases, func(a, b slot) int {
+		return cmp.Or(strings.Compare(a.cell.ID(), b.cell.ID()), a.id.compare(b.id))
+	})
+}
+
+// prune drops what is dead. That is done when something is added, and before a
+// state is stored, so that none grows without bound.
 func (s *State) prune(at int64) {
+	s.pruneWindows(at)
+	s.pruneLeases(at)
+}
+
+func (s *State) pruneWindows(at int64) {
 	s.windows = slices.DeleteFunc(s.windows, func(w window) bool { return !w.liveAt(at) })
+}
+
+func (s *State) pruneLeases(at int64) {
 	s.leases = slices.DeleteFunc(s.leases, func(l slot) bool { return !l.liveAt(at) })
 }
 

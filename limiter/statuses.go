@@ -97,7 +97,7 @@ func (d *Decision) statuses(all []Status) []Status {
 	for i, l := range d.plan.limits {
 		a, o := &d.demand.Asks[i], d.demand.Outlook(i)
 		s := Status{
-			Limiter: d.limiter.config.Name, Limit: l.name, Kind: l.kind, Quota: a.N, Remaining: d.remaining(i),
+			Limiter: d.limiter.config.Name, Limit: l.name, Kind: l.kind, Quota: a.N, Remaining: d.outlook(i).Remaining,
 			Window: l.Period(), Wait: duration(o.Wait), Verdict: a.Verdict,
 		}
 		if l.kind == KindConcurrent {

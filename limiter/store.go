@@ -19,7 +19,9 @@ import (
 // Stores judge by one clock of their own, and by Decide.
 type Store interface {
 	// Take decides on d and fills in its results. Where every ask fits, all
-	// windows are charged and the lease is taken; else nothing is written.
+	// windows are charged and the lease is taken; else nothing is written. With an
+	// error d is not admitted. It may have been charged all the same, and its lease
+	// taken: release that.
 	Take(ctx context.Context, d *Demand) error
 
 	// Release frees the slots that lease holds under key, and no others. It is
@@ -47,6 +49,8 @@ type Store interface {
 
 // CASStore is what a storage must offer to become a Store by FromCAS: two
 // methods over small opaque blobs. Implementations are safe for concurrent use.
+//
+// Keys are arbitrary bytes in a string, not text, and differ where any byte does.
 type CASStore interface {
 	// Load returns the blob under key, nil where there is none, and what the
 	// storage's clock says. Without a clock that all writers share it returns the

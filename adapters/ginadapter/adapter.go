@@ -1,0 +1,106 @@
+package ginadapter
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/keystile/keystile"
+	"github.com/keystile/keystile/internal/record"
+)
+
+// Wrap makes a gin handler of a net/http middleware, such as guard.Wrap. Later
+// handlers see the request, and the ResponseWriter, that the middleware passes
+// on; where it passes nothing on, they do not run.
+func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		passed := false
+		next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			passed = true
+			proceed(c, w, r)
+		})
+		middleware(next).ServeHTTP(c.Writer, routed(c))
+		if !passed {
+			c.Abort()
+		}
+	}
+}
+
+// Principal returns who is calling, for gin handlers.
+func Principal(c *gin.Context) (*keystile.Principal, bool) {
+	return keystile.PrincipalFrom(c.Request.Context())
+}
+
+// proceed runs the later handlers of c with w and r, and puts back what was
+// there before however they end.
+func proceed(c *gin.Context, w http.ResponseWriter, r *http.Request) {
+	outer, request := c.Writer, c.Request
+	defer func() { c.Writer, c.Request = outer, request }()
+	c.Request = r
+	var own *writer
+	if w != http.ResponseWriter(outer) {
+		own = newWriter(w, outer)
+		c.Writer = own
+	}
+	c.Next()
+	if e := unmatched(c); e != nil {
+		keystile.RespondError(c.Writer, r, e)
+	}
+	if own != nil {
+		own.finish()
+	}
+}
+
+// unmatched returns the answer to a request that no route matched, where nobody
+// has answered it. Gin has left the status, and Allow, for whoever does.
+func unmatched(c *gin.Context) *keystile.Error {
+	if c.FullPath() != "" || c.Writer.Written() {
+		return nil
+	}
+	switch c.Writer.Status() {
+	case http.StatusNotFound:
+		return &keystile.Error{Code: keystile.CodeNotFound}
+	case http.StatusMethodNotAllowed:
+		allowed := strings.Split(strings.Join(c.Writer.Header().Values("Allow"), ", "), ", ")
+		slices.Sort(allowed)
+		allow := strings.Join(slices.Compact(allowed), ", ")
+		return &keystile.Error{Code: keystile.CodeMethodNotAllowed, Header: http.Header{"Allow": {allow}}}
+	}
+	return nil
+}
+
+// routed returns c's request with its route and its path values.
+func routed(c *gin.Context) *http.Request {
+	r := record.WithRoute(c.Request, route(c.Request.Method, c.FullPath()))
+	for _, p := range c.Params {
+		r.SetPathValue(p.Key, strings.TrimPrefix(p.Value, "/")) // gin keeps the slash of *path
+	}
+	return r
+}
+
+// route spells gin's pattern as net/http does: :id is {id}, *path is {path...}.
+func route(method, pattern string) string {
+	if pattern == "" {
+		return ""
+	}
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if !strings.ContainsAny(pattern, ":*") {
+		return method + " " + pattern
+	}
+	parts := strings.Split(pattern, "/")
+	for i, part := range parts {
+		// A parameter may follow a fixed beginning, such as /v:version.
+		if at := strings.IndexAny(part, ":*"); at >= 0 {
+			rest := ""
+			if part[at] == '*' {
+				rest = "..."
+			}
+			parts[i] = part[:at] + "{" + part[at+1:] + rest + "}"
+		}
+	}
+	return method + " " + strings.Join(parts, "/")
+}

@@ -1,0 +1,314 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is a running quickstart.
+type program struct {
+	t      *testing.T
+	url    string
+	demo   map[string][2]string // name to header field and value
+	output strings.Builder
+}
+
+// start builds the program, runs it on a free port, and ends it with the test.
+func start(t *testing.T, end os.Signal) *program {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and runs a program")
+	}
+	binary := filepath.Join(t.TempDir(), "quickstart")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(binary, "-addr", "127.0.0.1:0")
+	cmd.Stderr = io.Discard
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{t: t, demo: map[string][2]string{}}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(end)
+		timer := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
+		defer timer.Stop()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after %v: %v, want exit status 0", end, err)
+		}
+	})
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		p.output.WriteString(lines.Text() + "\n")
+		if name, header, ok := strings.Cut(lines.Text(), "\t"); ok {
+			field, value, _ := strings.Cut(header, ": ")
+			p.demo[name] = [2]string{field, value}
+		}
+		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			p.url = url
+			return p
+		}
+	}
+	t.Fatalf("the program never got ready:\n%s", p.output.String())
+	return nil
+}
+
+// do sends a request with a demo credential; "" is none.
+func (p *program) do(method, path, credential, body string) *http.Response {
+	p.t.Helper()
+	fields := http.Header{}
+	if c, ok := p.demo[credential]; ok {
+		fields.Set(c[0], c[1])
+	} else if credential != "" {
+		p.t.Fatalf("no demo credential %q in\n%s", credential, p.output.String())
+	}
+	return p.send(method, path, fields, body)
+}
+
+func (p *program) send(method, path string, fields http.Header, body string) *http.Response {
+	p.t.Helper()
+	r, err := http.NewRequest(method, p.url+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header = fields
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+func decode[T any](t *testing.T, resp *http.Response) T {
+	t.Helper()
+	var v T
+	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+type problem struct {
+	Title         string   `json:"title"`
+	Status        int      `json:"status"`
+	Code          string   `json:"code"`
+	Detail        string   `json:"detail"`
+	RetryAfter    int      `json:"retry_after"`
+	Limit         string   `json:"limit"`
+	Quota         int      `json:"quota"`
+	Reset         int64    `json:"reset"`
+	MissingScopes []string `json:"missing_scopes"`
+	Violated      []string `json:"violated-policies"`
+}
+
+func wantProblem(t *testing.T, what string, resp *http.Response, status int, code string) problem {
+	t.Helper()
+	if got := resp.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("%s: Content-Type %q", what, got)
+	}
+	if got := resp.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("%s: Cache-Control %q", what, got)
+	}
+	p := decode[problem](t, resp)
+	if resp.StatusCode != status || p.Status != status || p.Code != code {
+		t.Errorf("%s: %d %+v, want %d %s", what, resp.StatusCode, p, status, code)
+	}
+	challenges := resp.Header.Values("WWW-Authenticate")
+	if status == 401 && (len(challenges) != 2 || challenges[0] != `ApiKey realm="quickstart"` || !strings.HasPrefix(challenges[1], `Bearer realm="quickstart"`)) {
+		t.Errorf("%s: challenges %q", what, challenges)
+	}
+	return p
+}
+
+func TestEachCredentialAnswersAsItsNameSays(t *testing.T) {
+	p := start(t, syscall.SIGTERM)
+	type greeting struct {
+		Status string
+		Data   struct{ Message, Account, Plan, Scheme string }
+	}
+	for _, tt := range []struct{ name, plan, scheme string }{
+		{"free", "free", "apikey"}, {"pro", "pro", "apikey"}, {"noscope", "pro", "apikey"}, {"bearer", "pro", "bearer"},
+	} {
+		resp := p.do("GET", "/hello", tt.name, "")
+		g := decode[greeting](t, resp)
+		if resp.StatusCode != 200 || g.Status != "success" || g.Data.Message == "" || g.Data.Account != tt.name || g.Data.Plan != tt.plan || g.Data.Scheme != tt.scheme {
+			t.Errorf("%s: %d %+v", tt.name, resp.StatusCode, g)
+		}
+	}
+	wantProblem(t, "expired", p.do("GET", "/hello", "expired", ""), 401, "key_expired")
+	wantProblem(t, "revoked", p.do("GET", "/hello", "revoked", ""), 401, "key_revoked")
+	if got := wantProblem(t, "noscope", p.do("GET", "/contacts", "noscope", ""), 403, "insufficient_permissions"); fmt.Sprint(got.MissingScopes) != "[contacts:read]" || !strings.Contains(got.Detail, "contacts:read") {
+		t.Errorf("noscope: %+v", got)
+	}
+	for _, name := range []string{"pro", "bearer"} {
+		if got := p.do("GET", "/contacts", name, "").StatusCode; got != 200 {
+			t.Errorf("%s on /contacts: %d", name, got)
+		}
+	}
+
+	good := p.demo["pro"][1]
+	wrong := good[:len(good)-1] + map[bool]string{true: "1", false: "0"}[strings.HasSuffix(good, "0")]
+	for what, fields := range map[string]http.Header{
+		"no key":              {},
+		"an empty key":        {"X-Api-Key": {""}},
+		"a wrong key":         {"X-Api-Key": {wrong}},
+		"a garbage key":       {"X-Api-Key": {"garbage \xff\xfe"}},
+		"a long key":          {"X-Api-Key": {strings.Repeat("demo_", 2000)}},
+		"Basic":               {"Authorization": {"Basic dXNlcjpwYXNz"}},
+		"a key as parameter":  {"X-Other": {good}},
+		"another letter case": {"X-Api-Key": {strings.ToUpper(good)}},
+	} {
+		got := wantProblem(t, what, p.send("GET", "/hello", fields, ""), 401, "unauthorized")
+		if strings.Contains(fmt.Sprint(got), "demo_") {
+			t.Errorf("%s: the answer repeats the key: %+v", what, got)
+		}
+	}
+	wantProblem(t, "the header twice", p.send("GET", "/hello", http.Header{"X-Api-Key": {good, good}}, ""), 400, "invalid_request")
+	wantProblem(t, "two different keys", p.send("GET", "/hello", http.Header{"X-Api-Key": {good}, "Authorization": {"Bearer " + p.demo["bearer"][1]}}, ""), 400, "invalid_request")
+	if got := p.send("GET", "/hello", http.Header{"X-Api-Key": {good}, "Authorization": {"bearer " + good}}, "").StatusCode; got != 200 {
+		t.Errorf("the same key in both places: %d", got)
+	}
+	if resp := p.send("GET", "/hello", http.Header{"Authorization": {"Bearer " + wrong}}, ""); resp.Header.Values("WWW-Authenticate")[1] != `Bearer realm="quickstart", error="invalid_token", error_description="Valid credentials are required."` {
+		t.Errorf("a wrong Bearer key: %q", resp.Header.Values("WWW-Authenticate"))
+	}
+	wantProblem(t, "no such route", p.do("GET", "/nowhere", "pro", ""), 404, "not_found")
+	wantProblem(t, "no such route, no key", p.do("GET", "/nowhere", "", ""), 401, "unauthorized")
+	if resp := p.do("PUT", "/hello", "pro", ""); resp.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("PUT: %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
+	}
+}
+
+func TestTheFreePlan(t *testing.T) {
+	p := start(t, syscall.SIGINT)
+	slow, sent := make(chan int), make(chan struct{})
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	go func() {
+		r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "GET", p.url+"/hello?sleep=3s", nil)
+		r.Header.Set(p.demo["free"][0], p.demo["free"][1])
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			slow <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		slow <- resp.StatusCode
+	}()
+	<-sent
+	var refused *http.Response
+	charged := 1 // the slow one
+	for refused == nil {
+		resp := p.do("GET", "/hello", "free", "")
+		if resp.StatusCode == 429 {
+			refused = resp
+		} else if charged++; charged > 5 {
+			t.Fatal("the slow request never held the slot")
+		} else {
+			<-time.After(100 * time.Millisecond) // sent, but not there yet
+		}
+	}
+	if got := wantProblem(t, "a second at once", refused, 429, "concurrency_limited"); got.RetryAfter != 1 || refused.Header.Get("Retry-After") != "1" || got.Limit != "concurrent" {
+		t.Errorf("a second at once: %+v", got)
+	}
+	if got := <-slow; got != 200 {
+		t.Fatalf("the slow request: %d", got)
+	}
+
+	quotas := regexp.MustCompile(`^"hour";r=(\d+);t=(\d+), "day";r=(\d+);t=(\d+)$`)
+	number := func(s string) int { n, _ := strconv.Atoi(s); return n }
+	for ; charged < 10; charged++ {
+		resp := p.do("GET", "/hello", "free", "")
+		m := quotas.FindStringSubmatch(resp.Header.Get("RateLimit"))
+		if resp.StatusCode != 200 || m == nil || number(m[1]) != 9-charged || number(m[3]) != 99-charged || resp.Header.Get("X-RateLimit-Remaining") != m[1] {
+			t.Fatalf("request %d: %d %v", charged+1, resp.StatusCode, resp.Header)
+		}
+	}
+	for range 3 {
+		resp := p.do("GET", "/hello", "free", "")
+		got := wantProblem(t, "the 11th", resp, 429, "rate_limited")
+		m := quotas.FindStringSubmatch(resp.Header.Get("RateLimit"))
+		wait := number(resp.Header.Get("Retry-After"))
+		if m == nil || m[1] != "0" || m[3] != "90" || number(m[2]) != wait || wait < 1 || wait > 3600 || got.RetryAfter != wait {
+			t.Errorf("RateLimit %q, Retry-After %d, body %+v", resp.Header.Get("RateLimit"), wait, got)
+		}
+		if resp.Header.Get("RateLimit-Policy") != `"hour";q=10;w=3600, "day";q=100;w=86400, "concurrent";q=1;qu="concurrent-requests"` {
+			t.Errorf("RateLimit-Policy %q", resp.Header.Get("RateLimit-Policy"))
+		}
+		reset, _ := strconv.ParseInt(resp.Header.Get("X-RateLimit-Reset"), 10, 64)
+		if resp.Header.Get("X-RateLimit-Limit") != "10" || resp.Header.Get("X-RateLimit-Remaining") != "0" || got.Quota != 10 || got.Limit != "hour" ||
+			got.Reset != reset || time.Until(time.Unix(reset, 0)) > time.Hour+time.Second || fmt.Sprint(got.Violated) != "[hour]" {
+			t.Errorf("fields %v, body %+v", resp.Header, got)
+		}
+	}
+	if got := p.do("GET", "/hello", "pro", "").StatusCode; got != 200 {
+		t.Errorf("another account: %d", got)
+	}
+}
+
+func TestKeysAreManagedByTheirAccount(t *testing.T) {
+	p := start(t, syscall.SIGTERM)
+	type key struct {
+		ID, Name, Key, Hint string
+		CreatedAt           time.Time `json:"created_at"`
+	}
+	type one struct{ Data key }
+	type many struct{ Data []key }
+
+	resp := p.do("POST", "/api-keys", "pro", `{"name":"from the test"}`)
+	made := decode[one](t, resp).Data
+	if resp.StatusCode != 201 || made.ID == "" || made.Name != "from the test" || !strings.HasPrefix(made.Key, "demo_") || made.Hint == "" ||
+		!strings.HasPrefix(made.Key, made.Hint) || made.CreatedAt.IsZero() || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %+v", resp.StatusCode, made)
+	}
+	with := http.Header{"X-Api-Key": {made.Key}}
+	if got := p.send("GET", "/contacts", with, "").StatusCode; got != 200 {
+		t.Errorf("the new key, at once: %d", got)
+	}
+	resp = p.do("GET", "/api-keys", "pro", "")
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(body), made.ID) || !strings.Contains(string(body), made.Hint) || strings.Contains(string(body), made.Key) {
+		t.Errorf("the list: %s, %v", body, err)
+	}
+	if got := decode[many](t, p.do("GET", "/api-keys", "noscope", "")).Data; len(got) != 1 {
+		t.Errorf("another account lists %+v", got)
+	}
+	if got := wantProblem(t, "another account's key", p.do("DELETE", "/api-keys/"+made.ID, "noscope", ""), 404, "not_found"); got.Detail != "" {
+		t.Errorf("%+v", got)
+	}
+	wantProblem(t, "no such key", p.do("DELETE", "/api-keys/key_none", "noscope", ""), 404, "not_found")
+	if got := p.do("DELETE", "/api-keys/"+made.ID, "pro", "").StatusCode; got != 204 {
+		t.Errorf("DELETE: %d", got)
+	}
+	wantProblem(t, "the very next request", p.send("GET", "/hello", with, ""), 401, "unauthorized")
+	wantProblem(t, "deleted twice", p.do("DELETE", "/api-keys/"+made.ID, "pro", ""), 404, "not_found")
+
+	// A key never mints one that can do more than itself.
+	made = decode[one](t, p.do("POST", "/api-keys", "noscope", `{"name":"x"}`)).Data
+	wantProblem(t, "a key of noscope", p.send("GET", "/contacts", http.Header{"X-Api-Key": {made.Key}}, ""), 403, "insufficient_permissions")
+
+	for what, body := range map[string]string{
+		"no body": "", "no object": "7", "no name": "{}", "a blank name": `{"name":" "}`, "another's account": `{"name":"x","account":"pro"}`,
+		"a name that is none": `{"name":7}`, "a long name": `{"name":"` + strings.Repeat("x", 101) + `"}`,
+	} {
+		wantProblem(t, what, p.do("POST", "/api-keys", "noscope", body), 400, "invalid_request")
+	}
+	wantProblem(t, "a huge body", p.do("POST", "/api-keys", "noscope", `{"name":"`+strings.Repeat("x", 1<<20)+`"}`), 413, "content_too_large")
+}
