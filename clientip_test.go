@@ -70,6 +70,7 @@ func TestClientIP(t *testing.T) {
 		{"Forwarded, quoted IPv6 with a port", "Forwarded", "10.1.1.1:5", []string{`Forwarded: For="[2001:db8:cafe::17]:4711"`}, "2001:db8:cafe::17", false},
 		{"Forwarded, bare IPv6 breaks the grammar", "Forwarded", "10.1.1.1:5", []string{`Forwarded: for="2001:db8:cafe::17"`}, none, false},
 		{"Forwarded, the rightmost untrusted", "Forwarded", "10.1.1.1:5", []string{"Forwarded: for=6.6.6.6;proto=https, for=192.0.2.9;proto=http", "Forwarded: for=10.2.2.2;proto=https"}, "192.0.2.9", false},
+		{"Forwarded, the client's own hop says nothing of https", "Forwarded", "10.1.1.1:5", []string{"Forwarded: for=192.0.2.9, for=10.0.0.2;proto=https"}, "192.0.2.9", false},
 		{"Forwarded, unknown on the way is no address", "Forwarded", "10.1.1.1:5", []string{"Forwarded: for=192.0.2.9, for=unknown"}, none, false},
 		{"Forwarded, an obfuscated name is no address", "Forwarded", "10.1.1.1:5", []string{"Forwarded: for=_hidden"}, none, false},
 		{"Forwarded, a hop without for is no address", "Forwarded", "10.1.1.1:5", []string{"Forwarded: for=192.0.2.9, proto=https"}, none, false},

@@ -50,11 +50,12 @@ func OutcomeFrom(ctx context.Context) *Error {
 	return nil
 }
 
-// WithRoute returns a context whose route is route, such as
-// "GET /v1/contacts/{id}", for tests and for routers of one's own.
+// WithRoute returns a context in which every request has the given route, such
+// as "GET /v1/contacts/{id}", for tests. A router of one's own sets the Pattern
+// of the request instead.
 func WithRoute(ctx context.Context, route string) context.Context {
 	rec := record.Begin(ctx)
-	rec.Route.Put(normalRoute(route, ""))
+	rec.Route.Put(&record.Route{Pattern: normalRoute(route, "")})
 	return rec
 }
 
@@ -66,9 +67,10 @@ func WithClient(ctx context.Context, addr netip.Addr, tls bool) context.Context 
 	return rec
 }
 
-// WithResponder returns a context below which RespondError answers through p.
+// WithResponder returns a context below which RespondError answers this request
+// through p.
 func WithResponder(ctx context.Context, p Responder) context.Context {
-	rec := record.Begin(ctx)
+	rec := record.Continue(ctx)
 	rec.Responder.Put(p)
 	return rec
 }

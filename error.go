@@ -89,13 +89,32 @@ func asError(err error) *Error {
 	return &Error{Code: CodeInternal, Err: err}
 }
 
-// findError returns the *Error in err's tree, or nil. It is errors.As without
-// the allocation in the common case.
+// findError returns the *Error that err wraps, or nil. Where errors are joined,
+// all of them must be or wrap one, and the first that is a 5xx counts, else the
+// first: an outage that is joined to a refusal is no refusal.
 func findError(err error) *Error {
-	if e, ok := err.(*Error); ok {
-		return e
+	for err != nil {
+		switch e := err.(type) {
+		case *Error:
+			return e
+		case interface{ Unwrap() []error }:
+			return findJoined(e.Unwrap())
+		}
+		err = errors.Unwrap(err)
 	}
-	var e *Error
-	_ = errors.As(err, &e)
-	return e
+	return nil
+}
+
+func findJoined(errs []error) *Error {
+	var first *Error
+	for _, err := range errs {
+		e := findError(err)
+		switch {
+		case e == nil:
+			return nil
+		case first == nil, first.StatusCode() < 500 && e.StatusCode() >= 500:
+			first = e
+		}
+	}
+	return first
 }

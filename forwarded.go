@@ -43,9 +43,9 @@ func (c *ClientIP) walkForwarded(addr netip.Addr, tls bool, hops []hop) (netip.A
 		if !ok {
 			return netip.Addr{}, false
 		}
-		if hops[i].proto != "" {
-			tls = strings.EqualFold(hops[i].proto, "https")
-		}
+		// Each hop says how it was reached. One that does not say is not believed
+		// to be encrypted, whatever those nearer say.
+		tls = strings.EqualFold(hops[i].proto, "https")
 		if addr = next; !c.trusts(addr) {
 			return addr, tls
 		}

@@ -190,8 +190,8 @@ func (g *Guard) fold(e *Error) *Error {
 	if e == nil || !g.uniform {
 		return e
 	}
-	switch e.Code {
-	case CodeUnauthorized, CodeKeyRevoked, CodeKeyExpired, CodeKeyDisabled, CodeIPNotAllowed, CodeEndpointNotAllowed:
+	switch e.StatusCode() {
+	case http.StatusUnauthorized, http.StatusForbidden:
 		return &Error{Code: CodeUnauthorized, Scheme: e.Scheme, Err: e}
 	}
 	return e
@@ -201,7 +201,7 @@ func (g *Guard) fold(e *Error) *Error {
 // left alone: sub-requests of a batch never swap identities.
 func (g *Guard) identify(r *http.Request, p *Principal) *http.Request {
 	id := record.Identity{Principal: p, Guard: g}
-	if rec := record.From(r.Context()); rec != nil && rec.Identity.Put(id) {
+	if rec := record.From(r.Context()); rec != nil && rec.PutIdentity(id) {
 		return r
 	}
 	rec := record.Begin(r.Context())

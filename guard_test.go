@@ -93,7 +93,9 @@ func TestGuardAnswersEveryOutcome(t *testing.T) {
 		{"a challenge keeps its own realm", scripted{err: &keystile.Error{Code: keystile.CodeUnauthorized}, challenges: []string{`Basic charset="UTF-8", Realm="other"`}}, 401, "unauthorized", []string{`Basic charset="UTF-8", Realm="other"`}, ""},
 		{"realm within a quoted string is not a realm", scripted{err: &keystile.Error{Code: keystile.CodeUnauthorized}, challenges: []string{`Bearer error_description="no \" realm=x"`}}, 401, "unauthorized", []string{`Bearer realm="test", error_description="no \" realm=x"`}, ""},
 		{"a plain error is an outage and not a refusal", scripted{err: errStoreDown}, 503, "unavailable", nil, "1"},
-		{"a wrapped refusal is a refusal", scripted{err: errors.Join(io.EOF, &keystile.Error{Code: keystile.CodeKeyRevoked}), challenges: []string{"ApiKey"}}, 401, "key_revoked", []string{`ApiKey realm="test"`}, ""},
+		{"a wrapped refusal is a refusal", scripted{err: fmt.Errorf("lookup: %w", &keystile.Error{Code: keystile.CodeKeyRevoked}), challenges: []string{"ApiKey"}}, 401, "key_revoked", []string{`ApiKey realm="test"`}, ""},
+		{"an outage joined to a refusal is an outage", scripted{err: errors.Join(io.EOF, &keystile.Error{Code: keystile.CodeKeyRevoked})}, 503, "unavailable", nil, "1"},
+		{"so is one that wraps it", scripted{err: errors.Join(&keystile.Error{Code: keystile.CodeKeyRevoked}, keystile.Unavailable(io.EOF))}, 503, "unavailable", nil, "1"},
 		{"a plain error without a credential is no credential", scripted{absent: true, err: io.EOF, challenges: []string{"ApiKey"}}, 401, "unauthorized", []string{`ApiKey realm="test"`}, ""},
 		{"neither principal nor error is a wiring mistake", scripted{}, 500, "internal", nil, ""},
 	}
@@ -142,9 +144,9 @@ func TestUniformRefusalLooksTheSameForEveryReason(t *testing.T) {
 	var first string
 	for _, code := range []keystile.Code{
 		keystile.CodeUnauthorized, keystile.CodeKeyRevoked, keystile.CodeKeyExpired, keystile.CodeKeyDisabled,
-		keystile.CodeIPNotAllowed, keystile.CodeEndpointNotAllowed,
+		keystile.CodeIPNotAllowed, keystile.CodeEndpointNotAllowed, "account_closed",
 	} {
-		auth := &scripted{err: &keystile.Error{Code: code, Detail: "secret reason", Header: http.Header{"X-Why": {"y"}}}, challenges: []string{"ApiKey"}}
+		auth := &scripted{err: &keystile.Error{Code: code, Status: map[bool]int{true: 403}[code == "account_closed"], Detail: "secret reason", Header: http.Header{"X-Why": {"y"}}}, challenges: []string{"ApiKey"}}
 		g := newGuard(t, keystile.GuardConfig{Authenticator: auth, UniformRefusal: true, Observer: observerFunc(func(e keystile.Event) { seen = append(seen, e.Code) })})
 		dump := dumpResponse(get(g.Wrap(whoami)))
 		if first == "" {
@@ -274,6 +276,29 @@ func TestGuardConfigMistakesComeAllAtOnce(t *testing.T) {
 	}
 }
 
+// What a batch may do says nothing about what its sub-requests may.
+func TestASubRequestDoesNotInheritTheRoute(t *testing.T) {
+	auth := &scripted{absent: true, err: keystile.NoCredentials(""), challenges: []string{"ApiKey"}}
+	g := newGuard(t, keystile.GuardConfig{Authenticator: auth, Skip: []string{"POST /batch"}})
+	ran := false
+	admin := http.NewServeMux()
+	admin.HandleFunc("DELETE /admin", func(http.ResponseWriter, *http.Request) { ran = true })
+	guarded := g.Wrap(admin) // without Routes of its own
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /batch", func(_ http.ResponseWriter, r *http.Request) {
+		sub := httptest.NewRequestWithContext(r.Context(), "DELETE", "/admin", nil)
+		if resp := serve(guarded, sub); resp.StatusCode != 401 || ran {
+			t.Errorf("%d, handler ran: %v", resp.StatusCode, ran)
+		}
+		if got := keystile.Route(sub); got != "" {
+			t.Errorf("the sub-request has the route %q", got)
+		}
+	})
+	if resp := serve(keystile.Routes(mux, g.Wrap), httptest.NewRequest("POST", "/batch", nil)); resp.StatusCode != 200 {
+		t.Errorf("the batch: %d", resp.StatusCode)
+	}
+}
+
 // Each sub-request of a batch is judged by itself; the outer identity stays.
 func TestABatchNeverSwapsIdentities(t *testing.T) {
 	byName := authFunc(func(r *http.Request) (*keystile.Principal, error) {
@@ -352,6 +377,30 @@ func TestTrackNamesTheCallerAfterwards(t *testing.T) {
 	serve(logged, httptest.NewRequest("GET", "/ok/7", nil))
 	if who != "anonymous" || !errors.Is(outcome, keystile.CodeKeyExpired) {
 		t.Errorf("seen %q, %v", who, outcome)
+	}
+}
+
+func TestTrackSeesThroughNestedRoutesAndResponders(t *testing.T) {
+	auth := &scripted{principal: &keystile.Principal{Subject: "alice", Scheme: "test"}}
+	inner := http.NewServeMux()
+	inner.Handle("GET /api/x", whoami)
+	outer := http.NewServeMux()
+	outer.Handle("/api/", keystile.Routes(inner, newGuard(t, keystile.GuardConfig{Authenticator: auth}).Wrap))
+	withHouse := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(keystile.WithResponder(r.Context(), house{})))
+		})
+	}
+	r := keystile.Track(httptest.NewRequest("GET", "/api/x", nil))
+	serve(keystile.Routes(outer, withHouse), r)
+	if p, _ := keystile.PrincipalFrom(r.Context()); p.String() != "test alice" {
+		t.Errorf("the caller is %v", p)
+	}
+	auth.err = &keystile.Error{Code: keystile.CodeKeyExpired}
+	r = keystile.Track(httptest.NewRequest("GET", "/api/x", nil))
+	serve(keystile.Routes(outer, withHouse), r)
+	if !errors.Is(keystile.OutcomeFrom(r.Context()), keystile.CodeKeyExpired) {
+		t.Errorf("the outcome is %v", keystile.OutcomeFrom(r.Context()))
 	}
 }
 

@@ -53,7 +53,7 @@ func (a *answer) set(h http.Header, key, value string) {
 func respond(w http.ResponseWriter, r *http.Request, e *Error, g *Guard) {
 	rec := record.From(r.Context())
 	if rec != nil {
-		rec.Outcome.Put(e)
+		rec.PutOutcome(e)
 	}
 	a := new(answer)
 	h := w.Header()
@@ -62,7 +62,7 @@ func respond(w http.ResponseWriter, r *http.Request, e *Error, g *Guard) {
 	}
 	g.challenge(a, h, r, e)
 	for key, values := range e.Header {
-		h[key] = slices.Clone(values)
+		h[http.CanonicalHeaderKey(key)] = slices.Clone(values)
 	}
 	a.set(h, "Cache-Control", "no-store")
 	if e.RetryAfter > 0 {
@@ -108,7 +108,7 @@ func documentOf(e *Error) document {
 }
 
 func newDocument(e *Error) document {
-	body := appendProblem(nil, e)
+	body := AppendProblem(nil, e)
 	return document{body, strconv.Itoa(len(body))}
 }
 
@@ -146,9 +146,10 @@ func appendProblemType(b []byte, e *Error) []byte {
 	return append(append(b, e.Code...), '"')
 }
 
-// appendProblem writes the members in a fixed order; Details come last, sorted,
-// and replace none of the others.
-func appendProblem(b []byte, e *Error) []byte {
+// AppendProblem appends to b the body that RespondError answers e with where no
+// Responder is further out: an RFC 9457 document. Its members have a fixed
+// order; Details come last, sorted, and replace none of the others.
+func AppendProblem(b []byte, e *Error) []byte {
 	b = appendProblemType(append(b, `{"type":`...), e)
 	b = appendJSON(append(b, `,"title":`...), e.Sentence())
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(e.StatusCode()), 10)

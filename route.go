@@ -15,10 +15,13 @@ import (
 // r.Pattern. It is the only thing that endpoint rules and skip rules are matched
 // against; the path of a URL can be written in many ways.
 //
+// A sub-request that a handler dispatches with the context of its own request
+// has the route that a router found for it, and none of its parent's.
+//
 // A route always has a method: a pattern without one takes that of r, and HEAD
 // counts as GET. "" means that nothing matched or no router has run yet.
 func Route(r *http.Request) string {
-	if route, ok := record.From(r.Context()).FindRoute(); ok {
+	if route, ok := record.From(r.Context()).FindRoute(r); ok {
 		return route
 	}
 	return normalRoute(r.Pattern, r.Method)
@@ -95,13 +98,7 @@ func Routes(mux *http.ServeMux, middleware ...func(http.Handler) http.Handler) h
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := mux.Handler(r)
-		route := normalRoute(pattern, r.Method)
-		if rec := record.From(r.Context()); rec == nil || !rec.Route.Put(route) {
-			rec = record.Begin(r.Context())
-			rec.Route.Put(route)
-			r = r.WithContext(rec)
-		}
-		inner.ServeHTTP(w, r)
+		inner.ServeHTTP(w, record.NewRoute(r, normalRoute(pattern, r.Method)))
 	})
 }
 
@@ -109,7 +106,7 @@ var errRerouted = errors.New("keystile: a middleware inside Routes changed the r
 
 func serveRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	h, pattern := mux.Handler(r)
-	if judged, _ := record.From(r.Context()).FindRoute(); judged != normalRoute(pattern, r.Method) {
+	if judged, known := record.From(r.Context()).FindRoute(r); !known || judged != normalRoute(pattern, r.Method) {
 		RespondError(w, r, &Error{Code: CodeInternal, Err: errRerouted})
 		return
 	}

@@ -44,9 +44,12 @@ type Charge struct {
 type Record struct {
 	context.Context
 	parent *Record
+	// continues says that parent is about the same request, and not about one
+	// that this is a part of.
+	continues bool
 
 	Identity  Slot[Identity]
-	Route     Slot[string] // "" when the router matched nothing
+	Route     Slot[*Route] // by pointer: most records never have one
 	Outcome   Slot[error]
 	Client    Slot[Client]
 	Responder Slot[any]
@@ -82,6 +85,37 @@ func (r *Record) Value(key any) any {
 	return r.Context.Value(key)
 }
 
+// Continue starts a record below ctx that is about the same request as the
+// record which ctx has.
+func Continue(ctx context.Context) *Record {
+	r := Begin(ctx)
+	r.continues = r.parent != nil
+	return r
+}
+
+// PutIdentity fills the identity of r, and of the records further out that are
+// about the same request, for those who read them afterwards. It reports whether
+// r had none.
+func (r *Record) PutIdentity(id Identity) bool {
+	if !r.Identity.Put(id) {
+		return false
+	}
+	for r.continues {
+		r = r.parent
+		r.Identity.Put(id)
+	}
+	return true
+}
+
+// PutOutcome is PutIdentity for the outcome.
+func (r *Record) PutOutcome(err error) {
+	r.Outcome.Put(err)
+	for r.continues {
+		r = r.parent
+		r.Outcome.Put(err)
+	}
+}
+
 // Parent returns the record that r was started below, or nil.
 func (r *Record) Parent() *Record { return r.parent }
 
@@ -93,16 +127,6 @@ func (r *Record) FindIdentity() (Identity, bool) {
 		}
 	}
 	return Identity{}, false
-}
-
-// FindRoute returns the innermost route, that of r first.
-func (r *Record) FindRoute() (string, bool) {
-	for ; r != nil; r = r.parent {
-		if v, ok := r.Route.Get(); ok {
-			return v, true
-		}
-	}
-	return "", false
 }
 
 // FindClient returns the innermost client address, that of r first.

@@ -2,6 +2,8 @@ package record_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -37,17 +39,6 @@ func TestChildrenAreSearchedBeforeParents(t *testing.T) {
 	inner := record.Begin(outer)
 	if inner.Parent() != outer || outer.Parent() != nil {
 		t.Fatal("parents are not linked")
-	}
-	outer.Route.Put("GET /outer")
-	if got, _ := inner.FindRoute(); got != "GET /outer" {
-		t.Errorf("an empty child shows %q, want its parent's route", got)
-	}
-	inner.Route.Put("GET /inner")
-	if got, _ := inner.FindRoute(); got != "GET /inner" {
-		t.Errorf("a filled child shows %q, want its own route", got)
-	}
-	if got, _ := outer.FindRoute(); got != "GET /outer" {
-		t.Errorf("the child changed its parent's route to %q", got)
 	}
 	outer.Identity.Put(record.Identity{Principal: "alice"})
 	inner.Identity.Put(record.Identity{})
@@ -102,5 +93,60 @@ func TestBeginningARecordIsOneAllocation(t *testing.T) {
 	}
 	if rec == nil {
 		t.Error("no record")
+	}
+}
+
+func TestARouteBelongsToItsRequest(t *testing.T) {
+	r := httptest.NewRequest("POST", "http://a.example/batch", nil)
+	r = record.NewRoute(r, "POST /batch")
+	find := func(r *http.Request) string {
+		pattern, known := record.From(r.Context()).FindRoute(r)
+		if !known {
+			return "unknown"
+		}
+		return pattern
+	}
+	sub := func(method, target string) *http.Request {
+		return httptest.NewRequestWithContext(r.Context(), method, target, nil)
+	}
+	for _, tt := range []struct {
+		name string
+		r    *http.Request
+		want string
+	}{
+		{"the request itself", r, "POST /batch"},
+		{"a copy of it", r.Clone(r.Context()), "POST /batch"},
+		{"a sub-request with another path", sub("POST", "http://a.example/admin"), "unknown"},
+		{"a sub-request with another method", sub("DELETE", "http://a.example/batch"), "unknown"},
+		{"a sub-request with another host", sub("POST", "http://b.example/batch"), "unknown"},
+		{"a sub-request with an encoded path", sub("POST", "http://a.example/%62atch/%2F"), "unknown"},
+		{"a sub-request to a router", record.NewRoute(sub("DELETE", "http://a.example/admin"), "DELETE /admin"), "DELETE /admin"},
+	} {
+		if got := find(tt.r); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if record.WithRoute(r, "POST /batch") != r {
+		t.Error("the same route of the same request starts a record")
+	}
+	if again := record.WithRoute(r, "POST /{any}"); again == r || find(again) != "POST /{any}" || find(r) != "POST /batch" {
+		t.Error("a mounted router does not have a route of its own")
+	}
+}
+
+func TestIdentitiesGoUpWithinOneRequestOnly(t *testing.T) {
+	outer := record.Begin(t.Context())
+	outer.PutOutcome(nil)
+	part := record.Begin(outer)
+	part.PutIdentity(record.Identity{Principal: "a sub-request's"})
+	if _, ok := outer.Identity.Get(); ok {
+		t.Error("the identity of a part became that of the whole")
+	}
+	inner := record.Continue(record.Continue(outer))
+	if !inner.PutIdentity(record.Identity{Principal: "alice"}) || inner.PutIdentity(record.Identity{Principal: "bob"}) {
+		t.Error("an identity is put once")
+	}
+	if id, _ := outer.Identity.Get(); id.Principal != "alice" {
+		t.Errorf("outside: %v", id.Principal)
 	}
 }
