@@ -58,8 +58,14 @@ func (b *bucket) allow(now time.Time, n int) bool {
 	return ok
 }
 
-// contenders decide on one request of the account with the number i.
-func contenders(tb testing.TB, accounts int) (names []string, all []func() func(i int)) {
+// contender decides on one request of the account with the number i. Undo, where
+// there is one, makes up for it outside of what is measured.
+type contender struct {
+	name string
+	do   func() (decide, undo func(i int)) // for each goroutine, with a demand of its own
+}
+
+func contenders(tb testing.TB, accounts int) (all []contender) {
 	keys := make([]string, accounts)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("account-%012d", i)
@@ -70,56 +76,70 @@ func contenders(tb testing.TB, accounts int) (names []string, all []func() func(
 		framed[i] = []byte(key)
 	}
 	f := new(floor)
-	names = append(names, "floor: a token bucket in a sync.Map, one limit")
-	all = append(all, func() func(int) {
+	all = append(all, contender{"floor: a token bucket in a sync.Map, one limit", func() (_, _ func(int)) {
 		return func(i int) {
 			if !f.allow(keys[i%accounts]) {
 				tb.Error("refused")
 			}
-		}
-	})
+		}, nil
+	}})
 	many := int64(math.MaxInt64)
 	windows := []limiter.Limit{limiter.PerMinute(many), limiter.PerHour(many), limiter.PerDay(many)}
 	for _, c := range []struct {
 		name    string
 		limits  []limiter.Limit
-		release bool
+		release int
 	}{
-		{"MemoryStore: one window", windows[:1], false},
-		{"MemoryStore: three windows", windows, false},
-		{"MemoryStore: three windows and a lease, taken", append(slices.Clone(windows), limiter.Concurrent(many)), false},
-		{"MemoryStore: three windows and a lease, taken and released", append(slices.Clone(windows), limiter.Concurrent(many)), true},
+		{"MemoryStore: one window", windows[:1], never},
+		{"MemoryStore: three windows", windows, never},
+		{"MemoryStore: three windows and a new lease", append(slices.Clone(windows), limiter.Concurrent(many)), after},
+		{"MemoryStore: three windows and a new lease, and its release", append(slices.Clone(windows), limiter.Concurrent(many)), within},
 	} {
 		m, err := limiter.NewMemoryStore(limiter.MemoryConfig{})
 		if err != nil {
 			tb.Fatal(err)
 		}
-		names = append(names, c.name)
-		all = append(all, func() func(int) { // with a demand of its own for each goroutine
+		all = append(all, contender{c.name, func() (decide, undo func(int)) {
 			d := demandOf("", 1, c.limits...)
 			ctx := context.Background()
-			return func(i int) {
+			release := func(i int) {
+				if err := m.Release(ctx, framed[i%accounts], d.Lease); err != nil {
+					tb.Error(err)
+				}
+			}
+			decide = func(i int) {
 				d.Key = framed[i%accounts]
 				if err := m.Take(ctx, d); err != nil || !d.Admitted {
 					tb.Error("refused", err)
 				}
-				if c.release {
-					if err := m.Release(ctx, d.Key, d.Lease); err != nil {
-						tb.Error(err)
-					}
+				if c.release == within {
+					release(i)
 				}
 			}
-		})
+			if c.release == after {
+				undo = release
+			}
+			return decide, undo
+		}})
 	}
-	return names, all
+	return all
 }
+
+// When a lease is released: within what is measured, or after it.
+const (
+	never = iota
+	after
+	within
+)
 
 // BenchmarkDecision is for profiles and allocations.
 func BenchmarkDecision(b *testing.B) {
-	names, all := contenders(b, 10_000)
-	for n, name := range names {
-		b.Run(name, func(b *testing.B) {
-			decide := all[n]()
+	for _, c := range contenders(b, 10_000) {
+		if _, undo := c.do(); undo != nil {
+			continue
+		}
+		b.Run(c.name, func(b *testing.B) {
+			decide, _ := c.do()
 			for i := range 10_000 {
 				decide(i)
 			}
@@ -128,10 +148,10 @@ func BenchmarkDecision(b *testing.B) {
 				decide(i)
 			}
 		})
-		b.Run(name+"/parallel", func(b *testing.B) {
+		b.Run(c.name+"/parallel", func(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
-				decide := all[n]()
+				decide, _ := c.do()
 				for i := rand.IntN(10_000); pb.Next(); i++ {
 					decide(i)
 				}
@@ -147,30 +167,45 @@ func BenchmarkDecisionBesideTheFloor(b *testing.B) {
 	for _, accounts := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(accounts, " accounts"), func(b *testing.B) {
 			const passes, decisions = 21, 100_000
-			names, all := contenders(b, accounts)
-			decide := make([]func(int), len(all))
+			all := contenders(b, accounts)
+			decide, undo := make([]func(int), len(all)), make([]func(int), len(all))
 			for n := range all {
-				decide[n] = all[n]()
+				decide[n], undo[n] = all[n].do()
 				for i := range accounts {
 					decide[n](i)
+					if undo[n] != nil {
+						undo[n](i)
+					}
 				}
 			}
 			took := make([][]float64, len(all))
-			for pass := range passes * b.N {
+			at := 0
+			for range passes * b.N {
 				for _, n := range rand.Perm(len(all)) {
-					start := time.Now()
-					for i := range decisions {
-						decide[n](i + pass*decisions)
+					var total time.Duration
+					for done := 0; done < decisions; {
+						round := min(accounts, 1000) // so that an account has one lease at a time
+						start := time.Now()
+						for i := range round {
+							decide[n](at + i)
+						}
+						total += time.Since(start)
+						for i := range round {
+							if undo[n] != nil {
+								undo[n](at + i)
+							}
+						}
+						at, done = at+round, done+round
 					}
-					took[n] = append(took[n], float64(time.Since(start).Nanoseconds())/decisions)
+					took[n] = append(took[n], float64(total.Nanoseconds())/decisions)
 				}
 			}
 			median := func(n int) float64 {
 				slices.Sort(took[n])
 				return took[n][len(took[n])/2]
 			}
-			for n, name := range names {
-				b.Logf("%7.1f ns  %.2f x the floor  %s", median(n), median(n)/median(0), name)
+			for n, c := range all {
+				b.Logf("%7.1f ns  %.2f x the floor  %s", median(n), median(n)/median(0), c.name)
 			}
 			b.ReportMetric(median(2)/median(0), "windows/floor")
 			b.ReportMetric(median(3)/median(0), "windows+lease/floor")

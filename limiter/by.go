@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/keystile/keystile"
 	"github.com/keystile/keystile/internal/record"
@@ -121,11 +123,54 @@ func (byRoute) appendKey(dst []byte, r *http.Request, _ *keystile.Principal) ([]
 	if route == "" {
 		// Known to match nothing: counted together with all else that does, so
 		// that a client makes no keys by asking for nonsense.
-		if _, known := record.From(r.Context()).FindRoute(); !known {
+		if _, known := record.From(r.Context()).FindRoute(r); !known {
 			return dst, wiring(errNoRoute)
 		}
 	}
-	return appendFrame(append(dst, 'r'), route), nil
+	return appendFrame(append(dst, 'r'), countedRoute(route)), nil
+}
+
+// countedRoute counts methods that nobody has registered as one: a pattern
+// without a method serves whatever a client makes up.
+func countedRoute(route string) string {
+	method, pattern, found := strings.Cut(route, " ")
+	if !found {
+		return route
+	}
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return route
+	}
+	return "* " + pattern
+}
+
+// bounded reports whether b has only as many values below one caller as the
+// service itself gives out. A client can make up the others without end.
+func bounded(b By) bool {
+	switch b := b.(type) {
+	case byPrincipal, byRoute:
+		return true
+	case join:
+		for _, m := range b {
+			if !bounded(m) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// countsAnonymous reports whether b counts requests without a principal apart.
+func countsAnonymous(b By) bool {
+	switch b := b.(type) {
+	case byAccountOr:
+		return true
+	case join:
+		return slices.ContainsFunc(b, countsAnonymous)
+	}
+	return false
 }
 
 // Join counts by all of its members at once: Join(ByAccount, ByRoute) counts

@@ -111,8 +111,43 @@ func TestWhoCannotBeCounted(t *testing.T) {
 		for range 2 {
 			wantStatus(t, tt.name, serve(l.Wrap(ok), tt.r), tt.status)
 		}
-		inside := newLimiter(t, limiter.Config{By: limiter.ByFunc("all", func(*http.Request) (string, error) { return "x", nil }), Limits: limits(limiter.PerHour(1).Within(tt.by))})
-		wantStatus(t, tt.name+", within", serve(inside.Wrap(ok), tt.r), tt.status)
+	}
+}
+
+func TestWhoCannotBeCountedWithin(t *testing.T) {
+	for _, by := range []limiter.By{limiter.ByAccount, limiter.BySubject, limiter.ByCredential, limiter.ByRoute, limiter.Join(limiter.ByRoute, limiter.ByCredential)} {
+		l := newLimiter(t, limiter.Config{By: limiter.ByIP, Limits: limits(limiter.PerHour(1).Within(by))})
+		wantStatus(t, "nothing to count by", serve(l.Wrap(ok), caller{anonymous: true, addr: "192.0.2.1"}.request()), 500)
+	}
+	anything := limiter.ByFunc("x", func(*http.Request) (string, error) { return "x", nil })
+	for _, by := range []limiter.By{limiter.ByIP, anything, limiter.ByAccountOr(limiter.ByIP), limiter.Join(limiter.ByRoute, limiter.ByIP)} {
+		if err := limiter.PerHour(1).Within(by).ConfigErr(); err == nil || !strings.Contains(err.Error(), "count the rest in a limiter of its own") {
+			t.Errorf("a client can make up values without end: %v", err)
+		}
+	}
+}
+
+// A pattern without a method serves whatever token a client sends as one.
+func TestMadeUpMethodsAreCountedTogether(t *testing.T) {
+	for _, by := range []limiter.By{limiter.ByRoute, limiter.Join(limiter.ByIP, limiter.ByRoute)} {
+		l := newLimiter(t, limiter.Config{By: by, Limits: limits(limiter.PerHour(2))})
+		mux := http.NewServeMux()
+		mux.Handle("/x", ok)
+		h := keystile.Routes(mux, l.Wrap)
+		for i, want := range []int{200, 200, 429, 429} {
+			wantStatus(t, "a made-up method", serve(h, httptest.NewRequest("X"+string(rune('A'+i)), "/x", nil)), want)
+		}
+		wantStatus(t, "a real one", serve(h, httptest.NewRequest("POST", "/x", nil)), 200)
+	}
+}
+
+func TestLongKeysAreToldApart(t *testing.T) {
+	store := newMemory(t, newFakeClock().Now)
+	l := newLimiter(t, limiter.Config{Store: store, Limits: limits(limiter.PerHour(1))})
+	long := strings.Repeat("x", 1<<20)
+	for _, account := range []string{long + "a", long + "b", long} {
+		wantStatus(t, "a long account", serve(l.Wrap(ok), of(account)), 200)
+		wantStatus(t, "the same again", serve(l.Wrap(ok), of(account)), 429)
 	}
 }
 
@@ -124,8 +159,14 @@ func TestWhatNoRouteMatchesIsCountedTogether(t *testing.T) {
 }
 
 func TestAnonymousPlan(t *testing.T) {
+	for _, by := range []limiter.By{limiter.ByAccountOr(limiter.ByIP), limiter.Join(limiter.ByAccountOr(limiter.ByIP), limiter.ByIP)} {
+		testAnonymousPlan(t, by)
+	}
+}
+
+func testAnonymousPlan(t *testing.T, by limiter.By) {
 	l := newLimiter(t, limiter.Config{
-		By:          limiter.ByAccountOr(limiter.ByIP),
+		By:          by,
 		Plans:       limiter.Plans{"free": {Limits: limits(limiter.PerHour(2))}, "nobody": {Limits: limits(limiter.PerHour(1))}},
 		DefaultPlan: "free", AnonymousPlan: "nobody",
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -62,8 +63,15 @@ type Config struct {
 	// HouseHeaders writes further header fields, of a house's own. Default: none.
 	HouseHeaders func(h http.Header, statuses []Status)
 
+	// StoreTimeout bounds each call of a Store that is not a MemoryStore; after
+	// it OnStoreError decides. Default: 250 ms.
+	StoreTimeout time.Duration
+
 	// Observer gets an Event for every decision. Default: nobody is told.
 	Observer keystile.Observer
+	// Logger gets wiring mistakes, and the failures of the store, at most one line
+	// in 10 seconds of each. Default: slog.Default(), since both must be seen.
+	Logger *slog.Logger
 	// LeaseTTL is how long the slot of a crashed process stays taken; leases are
 	// renewed every third of it. At least a second. Default: DefaultLeaseTTL.
 	LeaseTTL time.Duration
@@ -103,6 +111,9 @@ func (c Config) check() []error {
 	if c.LeaseTTL != 0 && c.LeaseTTL < time.Second {
 		fail("LeaseTTL", c.LeaseTTL, "is too short to be renewed in time; use a second or more")
 	}
+	if c.StoreTimeout < 0 {
+		fail("StoreTimeout", c.StoreTimeout, "is negative; give the longest time to wait for the store")
+	}
 	return errs
 }
 
@@ -131,6 +142,12 @@ func New(c Config) (*Limiter, error) {
 	}
 	if c.LeaseTTL == 0 {
 		c.LeaseTTL = DefaultLeaseTTL
+	}
+	if c.StoreTimeout == 0 {
+		c.StoreTimeout = 250 * time.Millisecond
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
 	}
 	if c.Headers == 0 {
 		c.Headers = LegacyAndDraft10

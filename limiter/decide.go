@@ -24,7 +24,10 @@ func Decide(s *State, d *Demand, now int64) (changed bool) {
 		a := &d.Asks[i]
 		switch a.Cell.Kind() {
 		case KindWindow:
-			w := s.open(a.Cell, at)
+			w := s.find(a.Cell)
+			if a.Start == 0 {
+				w = s.open(a.Cell, at)
+			}
 			w.used += d.Cost
 			a.Start, a.Used = w.start, w.used
 		case KindConcurrent:

@@ -3,7 +3,6 @@ package limiter
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,7 +15,9 @@ import (
 // concurrent use.
 type Decision struct {
 	charge  record.Charge
-	prev    *Decision // in the keeper's list
+	record  *record.Record // the charge is open there
+	above   *record.Charge // what was open there before
+	prev    *Decision      // in the keeper's list
 	next    *Decision
 	limiter *Limiter
 	plan    *compiled
@@ -27,9 +28,11 @@ type Decision struct {
 
 	kept     bool // it is in the keeper's list
 	decided  bool // some store answered
+	admitted bool // and charged; a refund changes what the demand says
 	degraded bool // the store failed
 	refunded atomic.Bool
 	released atomic.Bool
+	renewing atomic.Bool
 
 	demand  Demand
 	askRoom [4]Ask
@@ -44,7 +47,7 @@ func (d *Decision) Release(ctx context.Context) {
 		return
 	}
 	d.limiter.keeper.remove(d)
-	ctx, cancel := detached(ctx, d.store)
+	ctx, cancel := d.limiter.detached(ctx, d.store)
 	defer cancel()
 	// What cannot be freed now is freed when the lease expires.
 	_ = d.store.Release(ctx, d.demand.Key, d.demand.Lease)
@@ -54,10 +57,10 @@ func (d *Decision) Release(ctx context.Context) {
 // first call does it, further ones do nothing; the end of ctx does not prevent
 // it. The slot stays taken until Release.
 func (d *Decision) Refund(ctx context.Context) {
-	if d.store == nil || !d.demand.Admitted || !d.refunded.CompareAndSwap(false, true) {
+	if d.store == nil || !d.admitted || !d.refunded.CompareAndSwap(false, true) {
 		return
 	}
-	ctx, cancel := detached(ctx, d.store)
+	ctx, cancel := d.limiter.detached(ctx, d.store)
 	defer cancel()
 	// A refund that fails is lost: the caller waits for the end of the window.
 	_ = d.store.Refund(ctx, &d.demand)
@@ -106,7 +109,7 @@ func (d *Decision) refusal() *keystile.Error {
 	e.RetryAfter = max(duration(d.demand.Wait()), time.Second)
 	binding := d.binding()
 	e.Details[detailLimit] = d.plan.limits[binding].name
-	e.Details[detailQuota] = d.plan.limits[binding].n
+	e.Details[detailQuota] = d.demand.Asks[binding].N
 	e.Details[detailReset] = secondsUp(d.outlook(binding).Reset) // Unix seconds
 	e.Details[detailViolated] = names
 	e.Detail = "The quota of " + strings.Join(names, ", ") + " is used up."
@@ -116,11 +119,6 @@ func (d *Decision) refusal() *keystile.Error {
 func (d *Decision) neverFits(i int) *keystile.Error {
 	return &keystile.Error{Code: ErrCostExceedsLimit, Details: map[string]any{
 		detailLimiter: d.limiter.config.Name, detailLimit: d.plan.limits[i].name,
-		detailQuota: d.plan.limits[i].n, detailCost: d.demand.Cost,
+		detailQuota: d.demand.Asks[i].N, detailCost: d.demand.Cost,
 	}}
-}
-
-// sameMap reports whether a and b are one map. Maps cannot be compared with ==.
-func sameMap(a, b http.Header) bool {
-	return a != nil && reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }

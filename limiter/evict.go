@@ -22,8 +22,7 @@ type guard struct {
 
 // rank notes whether an entry is guarded. Full is when the last of its exhausted
 // windows ends.
-func (s *memoryShard) rank(i uint32, full, now int64) {
-	e := s.at(i)
+func (s *memoryShard) rank(i uint32, e *memoryEntry, full, now int64) {
 	until := max(full, e.lastExpiry())
 	switch {
 	case until > now && e.guard == 0:
@@ -56,8 +55,8 @@ func (e *memoryEntry) lastExpiry() int64 {
 }
 
 // exhausted returns what the guard of an entry knows of its windows.
-func (s *memoryShard) exhausted(i uint32) int64 {
-	if e := s.at(i); e.guard != 0 && s.guards[e.guard-1].on {
+func (s *memoryShard) exhausted(e *memoryEntry) int64 {
+	if e.guard != 0 && s.guards[e.guard-1].on {
 		return s.guards[e.guard-1].full
 	}
 	return 0

@@ -42,9 +42,9 @@ func (s *State) raw(now int64) RawState {
 
 // Raw shows the state of key as it counts at now.
 func (m *MemoryStore) Raw(key []byte, now time.Time) RawState {
-	s, i := m.enter(key)
+	s, _, e := m.enter(key)
 	defer s.mu.Unlock()
-	st := s.load(i)
+	st := s.load(e)
 	return st.raw(now.UnixMicro())
 }
 

@@ -92,7 +92,7 @@ func (f *fallback) take(ctx context.Context, d *Demand, cause error) (Store, *ke
 		return nil, denied
 	}
 	for i := range d.Asks {
-		d.Asks[i].N = share(d.Asks[i].N, f.nodes)
+		d.Asks[i].N = share(d.Asks[i].N, d.Cost, f.nodes)
 	}
 	if err := f.local.Take(ctx, d); err != nil {
 		denied.Err = errors.Join(cause, err)
@@ -107,10 +107,11 @@ func (f *fallback) graceOver() bool {
 	return now-f.since.Load() >= int64(localGrace)
 }
 
-// share is a node's part of n, rounded down but never to nothing.
-func share(n, nodes int64) int64 {
-	if n == 0 {
-		return 0
+// share is a node's part of n, rounded down, but not so little that a cost which
+// fits n could never pass.
+func share(n, cost, nodes int64) int64 {
+	if cost > n {
+		return n
 	}
-	return max(1, n/nodes)
+	return min(n, max(1, cost, n/nodes))
 }

@@ -1,10 +1,15 @@
 package limiter_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keystile/keystile"
@@ -127,3 +132,93 @@ func (stuckRelease) Release(ctx context.Context, _ []byte, _ limiter.LeaseID) er
 	return errDown
 }
 func (stuckRelease) Refund(context.Context, *limiter.Demand) error { return errDown }
+
+// A share that is smaller than the cost is no reason to tell the client that its
+// request can never fit.
+func TestLocalSharesAreNeverTooSmallForACostThatFits(t *testing.T) {
+	clock := newFakeClock()
+	l := newLimiter(t, limiter.Config{
+		Store: &brokenStore{Store: newMemory(t, clock.Now), down: true}, Now: clock.Now, OnStoreError: limiter.Local{Nodes: 4},
+		Limits: limits(limiter.PerHour(10)), Cost: func(*http.Request) int64 { return 5 },
+	})
+	wantFields(t, "the first", serve(l.Wrap(ok), of("a")), map[string]string{
+		"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "0", "RateLimit-Policy": `"hour";q=5;w=3600`, "RateLimit": `"hour";r=0;t=3600`})
+	resp := serve(l.Wrap(ok), of("a"))
+	wantStatus(t, "the second", resp, 429)
+	if body := decode(t, resp); body["quota"] != 5.0 {
+		t.Errorf("%v", body)
+	}
+}
+
+func TestAnInnerOutageIsNotChargedOutside(t *testing.T) {
+	outer := newLimiter(t, limiter.Config{Name: "outer", Limits: limits(limiter.PerHour(5))})
+	inner := newLimiter(t, limiter.Config{Name: "inner", Store: &brokenStore{Store: newMemory(t, nil), down: true}, Limits: limits(limiter.PerHour(5))})
+	wantStatus(t, "the inner store is down", serve(outer.Wrap(inner.Wrap(ok)), of("a")), 503)
+	if statuses, _ := outer.Inspect(of("a")); statuses[0].Remaining != 5 {
+		t.Errorf("%+v", statuses)
+	}
+}
+
+// lostReply takes, and says that it failed.
+type lostReply struct{ limiter.Store }
+
+func (s lostReply) Take(ctx context.Context, d *limiter.Demand) error {
+	if err := s.Store.Take(ctx, d); err != nil {
+		return err
+	}
+	d.Admitted = false
+	return errDown
+}
+
+func TestALeaseOfUnknownOutcomeIsReleased(t *testing.T) {
+	for _, policy := range []limiter.FailurePolicy{limiter.Deny, limiter.Allow, limiter.Local{Nodes: 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			memory := newMemory(t, nil)
+			config := limiter.Config{Store: lostReply{memory}, Limits: limits(limiter.Concurrent(1)), OnStoreError: policy}
+			l := newLimiter(t, config)
+			serve(l.Wrap(ok), of("a"))
+			synctest.Wait()
+			config.Store = memory
+			wantStatus(t, "the slot of a lost reply", serve(newLimiter(t, config).Wrap(ok), of("a")), 200)
+		})
+	}
+}
+
+// slowStore answers only when its caller has given up.
+type slowStore struct{ limiter.Store }
+
+func (slowStore) Take(ctx context.Context, _ *limiter.Demand) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAStoreThatHangsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, limiter.Config{Store: slowStore{newMemory(t, nil)}, Limits: limits(limiter.PerHour(1)), OnStoreError: limiter.Allow})
+		before := time.Now()
+		wantStatus(t, "a store that hangs", serve(l.Wrap(ok), of("a")), 200)
+		if took := time.Since(before); took != 250*time.Millisecond {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+func TestOutagesAndMistakesAreLoggedQuietly(t *testing.T) {
+	var b bytes.Buffer
+	clock := newFakeClock()
+	l := newLimiter(t, limiter.Config{
+		Store: &brokenStore{Store: newMemory(t, nil), down: true}, Limits: limits(limiter.PerHour(1)), Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&b, nil)),
+	})
+	for _, want := range []int{1, 1, 2} {
+		for range 50 {
+			serve(l.Wrap(ok), of("a"))
+			serve(l.Wrap(ok), httptest.NewRequest("GET", "/", nil))
+		}
+		for _, line := range []string{"the store fails", "put a Guard further out"} {
+			if got := strings.Count(b.String(), line); got != want {
+				t.Errorf("%d lines say %q, want %d", got, line, want)
+			}
+		}
+		clock.Advance(6 * time.Second)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -49,6 +50,9 @@ func newLimiter(t testing.TB, c limiter.Config) *limiter.Limiter {
 	}
 	if c.By == nil {
 		c.By = limiter.ByAccount
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.OnStoreError == nil {
 		c.OnStoreError = limiter.Deny

@@ -97,14 +97,19 @@ func (d *Decision) writeHeaders(h http.Header) {
 	}
 	b = appendQuotas(b, stack)
 	quotas = len(b)
-	if len(stack) > 1 {
+	fixed := len(stack) == 1 && !stack[0].degraded
+	if !fixed {
 		b = appendPolicies(b, stack)
 	}
 	policy = len(b)
 
 	text := string(b)
 	if top != nil {
-		d.set(h, 0, fieldLimit, top.plan.quotas[at])
+		quota := top.plan.quotas[at]
+		if n := top.demand.Asks[at].N; n != top.plan.limits[at].n {
+			quota = strconv.FormatInt(headerInt(n), 10) // a share, while the store fails
+		}
+		d.set(h, 0, fieldLimit, quota)
 		d.set(h, 1, fieldRemaining, text[:remaining])
 		d.set(h, 2, fieldReset, text[remaining:reset])
 	}
@@ -114,7 +119,7 @@ func (d *Decision) writeHeaders(h http.Header) {
 	switch {
 	case policy > quotas:
 		d.set(h, 4, fieldPolicy, text[quotas:policy])
-	case len(stack) == 1 && stack[0].limiter.config.Headers&Draft10 != 0 && stack[0].plan.policy != "":
+	case fixed && stack[0].limiter.config.Headers&Draft10 != 0 && stack[0].plan.policy != "":
 		d.set(h, 4, fieldPolicy, stack[0].plan.policy)
 	}
 	if d.limiter.config.HouseHeaders != nil {
@@ -133,7 +138,7 @@ func (d *Decision) set(h http.Header, i int, field, value string) {
 func bindingOf(stack []*Decision) (d *Decision, limit int) {
 	const legacy = Legacy | LegacySeconds
 	for i := len(stack) - 1; i >= 0; i-- { // the innermost alone can have refused
-		if s := stack[i]; !s.demand.Admitted && !s.refunded.Load() && s.limiter.config.Headers&legacy != 0 {
+		if s := stack[i]; !s.admitted && s.limiter.config.Headers&legacy != 0 {
 			return s, s.binding()
 		}
 	}
@@ -267,7 +272,7 @@ func appendPolicies(b []byte, stack []*Decision) []byte {
 			if len(b) > start {
 				b = append(b, ", "...)
 			}
-			b = appendPolicy(b, d.qualifier(i), l)
+			b = appendPolicy(b, d.qualifier(i), l, d.demand.Asks[i].N)
 		}
 	}
 	return b
@@ -275,9 +280,9 @@ func appendPolicies(b []byte, stack []*Decision) []byte {
 
 // appendPolicy appends one member of RateLimit-Policy. A window shorter than a
 // second has no w, which is in whole seconds.
-func appendPolicy(b []byte, qualifier string, l Limit) []byte {
+func appendPolicy(b []byte, qualifier string, l Limit, n int64) []byte {
 	b = append(append(append(b, '"'), qualifier...), l.name...)
-	b = strconv.AppendInt(append(b, `";q=`...), headerInt(l.n), 10)
+	b = strconv.AppendInt(append(b, `";q=`...), headerInt(n), 10)
 	if l.kind == KindConcurrent {
 		return append(b, `;qu="concurrent-requests"`...)
 	}

@@ -69,50 +69,52 @@ func (k *keeper) arm() {
 	}
 }
 
-// tick renews all that is held, and runs again while anything is.
+// tick renews all that is held, and runs again while anything is. The next tick
+// does not wait for the renewals of this one.
 func (k *keeper) tick() {
-	var wg sync.WaitGroup
-	for i := range k.shards {
-		if kept := k.shards[i].all(); len(kept) > 0 {
-			wg.Go(func() { k.renew(kept) })
-		}
-	}
-	wg.Wait()
 	k.armed.Store(false)
+	var kept []*Decision
 	for i := range k.shards {
-		if !k.shards[i].empty() {
-			k.arm()
-			return
-		}
+		kept = k.shards[i].appendAll(kept)
 	}
-}
-
-// renewTimeout bounds one renewal, so that a store that hangs does not cost the
-// leases behind it their lives.
-const renewTimeout = 2 * time.Second
-
-// renew reads of a Decision only what never changes once it holds a lease.
-func (k *keeper) renew(kept []*Decision) {
+	if len(kept) == 0 {
+		return
+	}
+	k.arm()
 	for _, d := range kept {
-		ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
-		// A lease that is lost stays lost: its request goes on, as it would have
-		// had the clock taken its slot.
-		_, _ = d.store.Renew(ctx, d.demand.Key, d.demand.Lease, k.ttl)
-		cancel()
+		if !d.renewing.CompareAndSwap(false, true) {
+			continue // the last renewal is still on its way
+		}
+		if _, local := d.store.(*MemoryStore); local {
+			k.renew(d)
+			continue
+		}
+		// Each by itself, so that none waits for one that hangs: there are no more
+		// of these goroutines than of those that run the handlers.
+		go k.renew(d)
 	}
 }
 
-func (s *keeperShard) all() (kept []*Decision) {
+// renew reads of d only what never changes once it holds a lease.
+func (k *keeper) renew(d *Decision) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.limiter.logger().Error("limiter: the store panicked when a lease was renewed", "limiter", d.limiter.config.Name, "panic", r)
+		}
+		d.renewing.Store(false)
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), k.renewEvery())
+	defer cancel()
+	// A lease that is lost stays lost: its request goes on, as it would have had
+	// the clock taken its slot.
+	_, _ = d.store.Renew(ctx, d.demand.Key, d.demand.Lease, k.ttl)
+}
+
+func (s *keeperShard) appendAll(kept []*Decision) []*Decision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d := s.head; d != nil; d = d.next {
 		kept = append(kept, d)
 	}
 	return kept
-}
-
-func (s *keeperShard) empty() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.head == nil
 }

@@ -1,12 +1,15 @@
 package limiter_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -236,5 +239,89 @@ func TestRefundIf(t *testing.T) {
 				t.Errorf("%+v", statuses)
 			}
 		})
+	}
+}
+
+// Whatever of the service's own panics on the way, the slot is freed.
+func TestPanicsAroundTheHandlerFreeTheSlot(t *testing.T) {
+	boom := func() { panic("oh") }
+	for name, c := range map[string]limiter.Config{
+		"the Observer":     {Observer: panicking{}},
+		"the HouseHeaders": {HouseHeaders: func(http.Header, []limiter.Status) { boom() }},
+		"RefundIf":         {RefundIf: func(int) bool { boom(); return false }},
+	} {
+		c.Store, c.Limits = newMemory(t, nil), limits(limiter.Concurrent(1))
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s did not panic", name)
+				}
+			}()
+			serve(newLimiter(t, c).Wrap(ok), of("a"))
+		}()
+		quiet := newLimiter(t, limiter.Config{Store: c.Store, Limits: c.Limits})
+		wantStatus(t, "after a panic of "+name, serve(quiet.Wrap(ok), of("a")), 200)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Observe(context.Context, keystile.Event) { panic("oh") }
+
+// sickStore hangs, or panics, when the lease of one account is renewed.
+type sickStore struct {
+	limiter.Store
+	sick   []byte
+	panics bool
+}
+
+func (s sickStore) Renew(ctx context.Context, key []byte, id limiter.LeaseID, ttl time.Duration) (bool, error) {
+	if bytes.Contains(key, s.sick) {
+		if s.panics {
+			panic("oh")
+		}
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return s.Store.Renew(ctx, key, id, ttl)
+}
+
+func TestARenewalThatHangsOrPanicsHarmsNoOther(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, limiter.Config{
+				Store: sickStore{newMemory(t, nil), []byte("sick"), panics}, Limits: limits(limiter.Concurrent(1)), LeaseTTL: 3 * time.Second,
+			})
+			long := l.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(30 * time.Second) }))
+			for i := range 64 {
+				go serve(long, of(fmt.Sprintf("sick%d", i)))
+				go serve(long, of(fmt.Sprintf("well%d", i)))
+			}
+			time.Sleep(20 * time.Second)
+			for i := range 64 {
+				if got := serve(l.Wrap(ok), of(fmt.Sprintf("well%d", i))).StatusCode; got != 429 {
+					t.Errorf("panics %v: %d while another request of well%d runs", panics, got, i)
+				}
+			}
+			time.Sleep(time.Minute)
+		})
+	}
+}
+
+func TestADecisionMayBeEndedFromSeveralGoroutines(t *testing.T) {
+	l := newLimiter(t, limiter.Config{Limits: limits(limiter.PerHour(1000), limiter.Concurrent(1000))})
+	for range 50 {
+		d, err := l.Take(of("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { d.Refund(t.Context()); d.Release(t.Context()) })
+		}
+		wg.Wait()
+	}
+	if s, err := l.Inspect(of("a")); err != nil || s[0].Remaining != 1000 || s[1].Remaining != 1000 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

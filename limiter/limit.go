@@ -136,7 +136,8 @@ func validName(name string) bool {
 
 // Within counts separately for each value of by below the key of the limiter:
 // PerHour(10).Within(ByRoute) allows an account 10 requests per hour on each
-// route.
+// route. by must be about the principal or the route: of these the service has
+// so many and no more, and the counters of one key are kept together.
 func (l Limit) Within(by By) Limit {
 	switch {
 	case by == nil:
@@ -165,8 +166,15 @@ func (l Limit) ConfigErr() error {
 	if l.kind == 0 {
 		return &keystile.ConfigError{Field: "limiter.Limit", Reason: "is the zero value; use PerHour, Concurrent or another function of this package"}
 	}
-	if l.within != nil {
-		return errors.Join(l.err, l.within.ConfigErr())
+	if l.within == nil {
+		return l.err
+	}
+	if err := l.within.ConfigErr(); err != nil {
+		return errors.Join(l.err, err)
+	}
+	if !bounded(l.within) {
+		return errors.Join(l.err, &keystile.ConfigError{Field: "limiter.Limit.Within", Value: l.within.name(),
+			Reason: "has as many values as clients like to make up, and all of them are kept with one key; use ByCredential or ByRoute here, and count the rest in a limiter of its own"})
 	}
 	return l.err
 }

@@ -1,14 +1,13 @@
 package limiter
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/keystile/keystile"
-	"github.com/keystile/keystile/internal/record"
 )
 
 // Limiter decides whether a request may go ahead now. Make it with New; the zero
@@ -21,6 +20,10 @@ type Limiter struct {
 	leases   leaseIDs
 	prefix   []byte // of every key
 	ready    bool
+
+	forgetting atomic.Int64
+	outages    quiet
+	mistakes   quiet
 }
 
 var (
@@ -56,19 +59,18 @@ func (l *Limiter) skips(r *http.Request) bool {
 
 // serve runs next and ends d however next ends.
 func (l *Limiter) serve(d *Decision, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	defer d.Release(r.Context())
 	var status *statusWriter
 	if l.config.RefundIf != nil {
 		w, status = watchStatus(w)
 	}
-	rec := record.From(r.Context())
-	above := rec.Charges.Swap(&d.charge)
+	r = d.open(r)
 	panicked := true
 	defer func() {
-		rec.Charges.Store(above)
+		d.close()
 		if status != nil && l.config.RefundIf(status.final(panicked)) {
 			d.Refund(r.Context())
 		}
-		d.Release(r.Context())
 	}()
 	next.ServeHTTP(w, r)
 	panicked = false
@@ -97,22 +99,27 @@ func (l *Limiter) decide(r *http.Request, header http.Header) (*Decision, *keyst
 		started = l.config.Now()
 	}
 	d := &Decision{limiter: l, header: header}
-	d.charge.Of = d
 	d.outer, d.charge.Outer = outerOf(r, header)
+	d.charge.Of = d
 	err := d.take(r)
-	if err != nil && d.decided && !l.config.Shadow {
-		d.refundOuter(r.Context())
+	handedOver := false
+	defer func() {
+		if !handedOver { // something of the service's own panicked
+			d.Release(r.Context())
+		}
+	}()
+	if err != nil && !l.config.Shadow {
+		d.refundOuter(r.Context()) // the request goes no further
 	}
 	if header != nil && d.decided && !l.config.Shadow {
 		d.writeHeaders(header)
 	}
+	l.log(r, err, d.failure)
 	if l.config.Observer != nil {
 		l.observe(r, d, err, started)
 	}
-	if err != nil && l.config.Shadow && d.decided {
-		return d, nil
-	}
-	if err != nil {
+	handedOver = true
+	if err != nil && !l.config.Shadow {
 		return nil, err
 	}
 	return d, nil
@@ -126,7 +133,7 @@ func (l *Limiter) observe(r *http.Request, d *Decision, err *keystile.Error, sta
 	if d.failure != nil && ev.Err == nil {
 		ev.Err = d.failure
 	}
-	if err != nil && d.decided {
+	if err != nil {
 		ev.Limit, _ = err.Details[detailLimit].(string)
 		ev.Shadow = l.config.Shadow
 	}
@@ -144,7 +151,7 @@ func (d *Decision) fill(r *http.Request) *keystile.Error {
 	if d.plan, err = l.planner.find(r.Context(), p); err != nil {
 		return asError(err)
 	}
-	d.demand.Key = key
+	d.demand.Key = shorten(key, len(l.prefix))
 	d.demand.Asks = append(d.askRoom[:0], d.plan.asks...)
 	if d.plan.nested {
 		if err := d.nest(r, p); err != nil {
@@ -186,7 +193,7 @@ func (d *Decision) take(r *http.Request) *keystile.Error {
 		return err
 	}
 	l, ctx := d.limiter, r.Context()
-	err := l.config.Store.Take(ctx, &d.demand)
+	err := l.ask(ctx, &d.demand)
 	switch {
 	case err == nil:
 		d.store = l.config.Store
@@ -195,6 +202,7 @@ func (d *Decision) take(r *http.Request) *keystile.Error {
 		return &keystile.Error{Code: keystile.CodeInternal, Err: err}
 	default:
 		d.degraded, d.failure = true, err
+		l.forget(ctx, &d.demand)
 		store, refused := l.fallback.take(ctx, &d.demand, err)
 		if refused != nil {
 			return refused
@@ -205,30 +213,13 @@ func (d *Decision) take(r *http.Request) *keystile.Error {
 		d.store = store
 	}
 	d.decided = true
-	if !d.demand.Admitted {
+	if d.admitted = d.demand.Admitted; !d.admitted {
 		return d.refusal()
 	}
 	if d.demand.Lease != (LeaseID{}) {
 		l.keeper.add(d)
 	}
 	return nil
-}
-
-// outerOf returns the nearest decision further out about the same answer: the
-// same header map. A sub-request of a batch writes to one of its own.
-func outerOf(r *http.Request, header http.Header) (*Decision, *record.Charge) {
-	if header == nil {
-		return nil, nil
-	}
-	for rec := record.From(r.Context()); rec != nil; rec = rec.Parent() {
-		if c := rec.Charges.Load(); c != nil {
-			if outer, ok := c.Of.(*Decision); ok && sameMap(outer.header, header) {
-				return outer, c
-			}
-			return nil, c
-		}
-	}
-	return nil, nil
 }
 
 func asError(err error) *keystile.Error {
@@ -238,14 +229,3 @@ func asError(err error) *keystile.Error {
 	}
 	return keystile.Unavailable(err)
 }
-
-// detached is for what must be done although the client has left.
-func detached(ctx context.Context, store Store) (context.Context, context.CancelFunc) {
-	if _, local := store.(*MemoryStore); local {
-		return context.Background(), func() {} // waits for nobody
-	}
-	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-}
-
-// cleanupTimeout bounds a release or refund at the end of a request.
-const cleanupTimeout = 5 * time.Second

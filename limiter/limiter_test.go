@@ -229,6 +229,20 @@ func TestShadowRefusesNothing(t *testing.T) {
 	}
 }
 
+func TestShadowRefusesNothingWhateverGoesWrong(t *testing.T) {
+	var seen events
+	store := &brokenStore{Store: newMemory(t, nil), down: true}
+	l := newLimiter(t, limiter.Config{Store: store, Limits: limits(limiter.PerHour(1), limiter.Concurrent(1)), Shadow: true, Observer: &seen})
+	wantStatus(t, "its store is down", serve(l.Wrap(ok), of("a")), 200)
+	if ev := seen.last(); !ev.Shadow || !ev.Degraded || ev.Code != keystile.CodeUnavailable {
+		t.Errorf("%+v", ev)
+	}
+	wantStatus(t, "there is nobody to count", serve(l.Wrap(ok), httptest.NewRequest("GET", "/", nil)), 200)
+	if ev := seen.last(); !ev.Shadow || ev.Code != keystile.CodeInternal {
+		t.Errorf("%+v", ev)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	var seen events
 	now := noon

@@ -130,9 +130,9 @@ func (m *MemoryStore) Inspect(ctx context.Context, d *Demand) error {
 	if err != nil {
 		return err
 	}
-	s, i := m.enter(d.Key)
+	s, _, e := m.enter(d.Key)
 	defer s.mu.Unlock()
-	st := s.load(i)
+	st := s.load(e)
 	examine(&st, d, now)
 	return nil
 }
@@ -163,10 +163,10 @@ func (m *MemoryStore) Release(ctx context.Context, key []byte, lease LeaseID) er
 		return err
 	}
 	now := m.clock()
-	s, i := m.enter(key)
+	s, i, e := m.enter(key)
 	defer s.mu.Unlock()
-	if st := s.load(i); st.release(lease, now) {
-		s.edited(i, &st, now)
+	if st := s.load(e); st.release(lease, now) {
+		s.edited(i, e, &st, now)
 	}
 	return nil
 }
@@ -180,11 +180,11 @@ func (m *MemoryStore) Renew(ctx context.Context, key []byte, lease LeaseID, ttl 
 		return false, err
 	}
 	now := m.clock()
-	s, i := m.enter(key)
+	s, i, e := m.enter(key)
 	defer s.mu.Unlock()
-	st := s.load(i)
+	st := s.load(e)
 	if held = st.renew(lease, leaseTTL(ttl), now); held {
-		s.edited(i, &st, now)
+		s.edited(i, e, &st, now)
 	}
 	return held, nil
 }
@@ -201,10 +201,10 @@ func (m *MemoryStore) Refund(ctx context.Context, d *Demand) error {
 		return nil
 	}
 	now := m.instant(d)
-	s, i := m.enter(d.Key)
+	s, i, e := m.enter(d.Key)
 	defer s.mu.Unlock()
-	if st := s.load(i); st.refund(d, now) {
-		s.edited(i, &st, now)
+	if st := s.load(e); st.refund(d, now) {
+		s.edited(i, e, &st, now)
 	}
 	return nil
 }
@@ -214,20 +214,21 @@ func (m *MemoryStore) Reset(ctx context.Context, key []byte) error {
 	if err := m.ready(ctx); err != nil {
 		return err
 	}
-	s, i := m.enter(key)
+	s, i, e := m.enter(key)
 	defer s.mu.Unlock()
-	if i != 0 {
+	if e != nil {
 		s.remove(i)
 	}
 	return nil
 }
 
 // enter locks the shard of key and finds its entry.
-func (m *MemoryStore) enter(key []byte) (s *memoryShard, entry uint32) {
+func (m *MemoryStore) enter(key []byte) (s *memoryShard, i uint32, e *memoryEntry) {
 	hash, n := m.locate(key)
 	s = &m.shards[n]
 	s.mu.Lock()
-	return s, s.find(hash, key)
+	i, e = s.find(hash, key)
+	return s, i, e
 }
 
 // sweep sweeps a little of the next shard, unless somebody is in it: dead keys do

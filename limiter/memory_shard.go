@@ -41,19 +41,19 @@ type memoryEntry struct {
 
 func (s *memoryShard) at(i uint32) *memoryEntry { return &s.chunks[i/chunkSize][i%chunkSize] }
 
-// find returns the number of the entry of key, or 0.
-func (s *memoryShard) find(hash uint64, key []byte) uint32 {
+// find returns the entry of key and its number, or 0 and nil.
+func (s *memoryShard) find(hash uint64, key []byte) (uint32, *memoryEntry) {
 	if s.count == 0 {
-		return 0
+		return 0, nil
 	}
 	for i := s.buckets[hash&uint64(len(s.buckets)-1)]; i != 0; {
 		e := s.at(i)
 		if e.key == string(key) {
-			return i
+			return i, e
 		}
 		i = e.chain
 	}
-	return 0
+	return 0, nil
 }
 
 // chores are what a take finds to be done when it has unlocked its shard.
@@ -69,35 +69,35 @@ func (s *memoryShard) take(hash uint64, d *Demand, now int64) (c chores) {
 	}
 	s.takes++
 	c.sweep = s.takes%sweepEvery == 0
-	i := s.find(hash, d.Key)
-	if i != 0 && d.Cost > 0 {
+	i, e := s.find(hash, d.Key)
+	if e != nil && d.Cost > 0 {
 		s.touch(i)
 	}
-	st := s.load(i)
-	if i == 0 && d.Cost > 0 {
+	st := s.load(e)
+	if e == nil && d.Cost > 0 {
 		st.windows = roomFor(d.Asks)
 	}
 	blank := st.empty()
 	changed := Decide(&st, d, now)
-	if i == 0 && changed {
+	if e == nil && changed {
 		i, c.crowded = s.insert(hash, string(d.Key), now)
+		e = s.at(i)
 	}
-	if i == 0 || d.Cost == 0 {
+	if e == nil || d.Cost == 0 {
 		return c
 	}
 	death, exhausted, known := horizon(d, st.seen)
 	if changed {
-		s.save(i, &st)
-		e := s.at(i)
+		s.save(e, &st)
 		if !blank {
 			death = max(death, e.death)
 		}
 		e.death = death
 	}
 	if known < len(st.windows) {
-		exhausted = max(exhausted, s.exhausted(i)) // what d did not ask for
+		exhausted = max(exhausted, s.exhausted(e)) // what d did not ask for
 	}
-	s.rank(i, exhausted, now)
+	s.rank(i, e, exhausted, now)
 	return c
 }
 
@@ -135,22 +135,20 @@ func roomFor(asks []Ask) []window {
 	return make([]window, 0, n)
 }
 
-// load puts together the state of an entry; that of 0 is empty. Leases that are
+// load puts together the state of an entry; that of nil is empty. Leases that are
 // added go into the scratch memory.
-func (s *memoryShard) load(i uint32) State {
-	if i == 0 {
+func (s *memoryShard) load(e *memoryEntry) State {
+	switch {
+	case e == nil:
 		return State{leases: s.scratch}
-	}
-	e := s.at(i)
-	if e.leases == nil {
+	case e.leases == nil:
 		return State{seen: e.seen, windows: e.windows, leases: s.scratch}
 	}
 	return State{seen: e.seen, windows: e.windows, leases: *e.leases}
 }
 
 // save takes apart what load put together.
-func (s *memoryShard) save(i uint32, st *State) {
-	e := s.at(i)
+func (s *memoryShard) save(e *memoryEntry, st *State) {
 	e.seen, e.windows = st.seen, st.windows
 	switch {
 	case len(st.leases) == 0:
@@ -166,15 +164,14 @@ func (s *memoryShard) save(i uint32, st *State) {
 
 // edited saves what was changed other than by a demand. An entry that is empty now
 // stays for a while, since its key may come back soon.
-func (s *memoryShard) edited(i uint32, st *State, now int64) {
-	s.save(i, st)
-	e := s.at(i)
+func (s *memoryShard) edited(i uint32, e *memoryEntry, st *State, now int64) {
+	s.save(e, st)
 	if st.empty() {
 		e.death = min(e.death, after(instant(now), emptyStay))
 	} else {
 		e.death = st.death()
 	}
-	s.rank(i, s.exhausted(i), now)
+	s.rank(i, e, s.exhausted(e), now)
 }
 
 // emptyStay is a minute.

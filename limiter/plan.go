@@ -53,7 +53,7 @@ func compile(field string, p Plan) (*compiled, error) {
 		if i > 0 {
 			policy = append(policy, ", "...)
 		}
-		policy = appendPolicy(policy, "", l)
+		policy = appendPolicy(policy, "", l, l.n)
 	}
 	c.policy = string(policy)
 	return c, nil
@@ -104,7 +104,7 @@ func newPlanner(c Config) (planner, []error) {
 	} else if c.DefaultPlan != "" {
 		fail("DefaultPlan", c.DefaultPlan, "is set without Plans; list the plan there, or leave it out")
 	}
-	_, counts := c.By.(byAccountOr)
+	counts := c.By != nil && c.By.ConfigErr() == nil && countsAnonymous(c.By)
 	switch plan, known := p.plans[c.AnonymousPlan]; {
 	case counts && len(c.Limits) > 0 && c.AnonymousPlan == "":
 		p.anonymous = p.standard

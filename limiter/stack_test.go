@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/keystile/keystile"
@@ -159,4 +160,30 @@ func TestHeadHasTheSameFields(t *testing.T) {
 			t.Errorf("%s: %q, and %q to HEAD", name, full.Header.Get(name), head.Header.Get(name))
 		}
 	}
+}
+
+// Sub-requests that run at once under one record leave nothing of themselves
+// behind.
+func TestSubRequestsAtOnceLeaveNothingBehind(t *testing.T) {
+	outer := newLimiter(t, limiter.Config{Name: "outer", Limits: limits(limiter.PerHour(100))})
+	sub := newLimiter(t, limiter.Config{Name: "sub", Limits: limits(limiter.PerHour(1000), limiter.Concurrent(100))})
+	late := newLimiter(t, limiter.Config{Name: "late", Limits: limits(limiter.PerMinute(7))})
+	resp := serve(outer.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				seen := 0
+				serve(sub.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = len(limiter.StatusesFrom(r.Context())) })), httptest.NewRequestWithContext(r.Context(), "GET", "/", nil))
+				if seen != 2 {
+					t.Errorf("a sub-request sees %d limits, want its own 2", seen)
+				}
+			})
+		}
+		wg.Wait()
+		if s := limiter.StatusesFrom(r.Context()); len(s) != 1 || s[0].Limiter != "outer" {
+			t.Errorf("afterwards: %+v", s)
+		}
+		late.Wrap(ok).ServeHTTP(w, r)
+	})), of("a"))
+	wantFields(t, "an inner limiter afterwards", resp, map[string]string{"RateLimit": `"hour";r=99;t=3600, "minute";r=6;t=60`})
 }

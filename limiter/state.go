@@ -48,11 +48,8 @@ func (s *State) find(c Cell) *window {
 	return nil
 }
 
-// open returns the window of c that is open at at, a new one where there is none.
+// open returns a new window of c, in the place of one that is dead.
 func (s *State) open(c Cell, at int64) *window {
-	if w := s.find(c); w != nil && w.liveAt(at) {
-		return w
-	}
 	s.pruneWindows(at)
 	s.windows = append(s.windows, window{cell: c, start: at})
 	return &s.windows[len(s.windows)-1]
