@@ -24,6 +24,9 @@ type cache struct {
 	mask    uint64
 	ttl     stamp
 	missTTL stamp
+	// single says that a secret is stored under one digest only, so that a miss of
+	// that one is a miss.
+	single bool
 	// open says that news of changes will reach what is stored from now on.
 	open atomic.Bool
 }
@@ -63,12 +66,12 @@ const (
 	minShard     = 256 // entries; fewer in a shard push each other out by chance
 )
 
-func newCache(c Cache) *cache {
+func newCache(c Cache, single bool) *cache {
 	n := 1
 	for n < min(maxShards, max(minShards, shardsPerCPU*runtime.GOMAXPROCS(0))) && c.Size/(2*n) >= minShard {
 		n *= 2
 	}
-	all := &cache{shards: make([]shard, n), mask: uint64(n - 1), ttl: stamp(c.TTL), missTTL: stamp(c.MissTTL)}
+	all := &cache{shards: make([]shard, n), mask: uint64(n - 1), ttl: stamp(c.TTL), missTTL: stamp(c.MissTTL), single: single}
 	for i := range all.shards {
 		s := &all.shards[i]
 		s.keys, _ = simplelru.NewLRU((c.Size+n-1)/n, s.unlink) // fails for no other size than 0
@@ -84,24 +87,20 @@ func (c *cache) shard(d Digest) *shard {
 	return &c.shards[d.tail()&c.mask]
 }
 
-// get returns the entry of d, or nil with known where d is remembered as
-// nobody's. Misses count for digests that are asked for alone.
+// get returns the entry of d, or nil with known where the secret of d is
+// remembered as nobody's.
 func (c *cache) get(d Digest, now stamp) (e *entry, known bool) {
 	s := c.shard(d)
 	s.mu.Lock()
-	e, known = s.get(d, now)
+	e = s.key(d, now)
+	known = e != nil || c.single && s.missed(d, now)
 	s.mu.Unlock()
 	return e, known
 }
 
-func (s *shard) get(d Digest, now stamp) (*entry, bool) {
-	if e := s.key(d, now); e != nil {
-		return e, true
-	}
-	if m, ok := s.misses.Get(d); ok && m.good(now) {
-		return nil, true
-	}
-	return nil, false
+func (s *shard) missed(d Digest, now stamp) bool {
+	m, ok := s.misses.Get(d)
+	return ok && m.good(now)
 }
 
 // key returns the entry of d, or nil. The index is small, so that a request finds
@@ -124,9 +123,9 @@ func (c *cache) missed(asked []Digest, now stamp) bool {
 	for _, d := range asked {
 		s := c.shard(d)
 		s.mu.Lock()
-		m, ok := s.misses.Get(d)
+		known := s.missed(d, now)
 		s.mu.Unlock()
-		if !ok || !m.good(now) {
+		if !known {
 			return false
 		}
 	}

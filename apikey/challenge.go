@@ -39,8 +39,8 @@ func newChallenges(apiKey, bearer bool) challenges {
 
 // of returns the values for err. They are shared and must not be changed.
 func (c *challenges) of(err error) []string {
-	e, ok := err.(*keystile.Error)
-	if !ok && !errors.As(err, &e) || e == nil {
+	e := asError(err)
+	if e == nil {
 		return c.plain
 	}
 	aboutToken := (e.Scheme == keystile.SchemeBearer || e.Scheme == keystile.SchemeJWT) && !errors.Is(e, keystile.ErrNoCredentials)
@@ -58,6 +58,19 @@ func (c *challenges) of(err error) []string {
 		}
 	}
 	return c.make(e)
+}
+
+// asError returns the *keystile.Error in err, or nil. Where err is one, as it
+// nearly always is, nothing is allocated.
+func asError(err error) *keystile.Error {
+	if e, ok := err.(*keystile.Error); ok {
+		return e
+	}
+	var e *keystile.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
 }
 
 func (c *challenges) make(e *keystile.Error) []string {

@@ -78,7 +78,7 @@ func (v *Verifier) load(ctx context.Context, secret string, d Digest, at stamp) 
 		return nil, false, keystile.Unavailable(context.Cause(ctx))
 	}
 	asked := v.digester.all(secret, d)
-	if len(asked) > 1 && v.cache.missed(asked, at) {
+	if !v.cache.single && v.cache.missed(asked, at) {
 		return nil, true, nil
 	}
 	if !v.life.begin() {

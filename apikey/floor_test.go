@@ -50,7 +50,7 @@ func floor(cache *lru.Cache[[32]byte, *keystile.Principal], next http.Handler) h
 
 // besideFloor makes the floor and the whole path over the same keys, all cached,
 // which come in no order.
-func besideFloor(tb testing.TB) (paths []benchPath, secrets []string) {
+func besideFloor(tb testing.TB, n int) (paths []benchPath, secrets []string) {
 	tb.Helper()
 	store := apikey.NewMemoryStore()
 	keys, err := apikey.New(apikey.Config{Store: store, Feed: store, Format: apikey.Format{Prefix: "acme_"}})
@@ -62,11 +62,11 @@ func besideFloor(tb testing.TB) (paths []benchPath, secrets []string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cache, err := lru.New[[32]byte, *keystile.Principal](floorKeys)
+	cache, err := lru.New[[32]byte, *keystile.Principal](n)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	secrets = make([]string, floorKeys)
+	secrets = make([]string, n)
 	for i := range secrets {
 		_, secret, err := keys.Issue(tb.Context(), apikey.Draft{Account: fmt.Sprint("account-", i%100), Name: "bench"})
 		if err != nil {
@@ -116,7 +116,7 @@ type benchPath struct {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	paths, secrets := besideFloor(b)
+	paths, secrets := besideFloor(b, floorKeys)
 	for _, p := range paths {
 		b.Run(p.name+"/serial", func(b *testing.B) {
 			b.ReportAllocs()
@@ -141,7 +141,7 @@ func BenchmarkVerify(b *testing.B) {
 // that what else the machine does weighs on both alike. It asserts nothing about
 // time.
 func TestCostBesideTheFloor(t *testing.T) {
-	paths, secrets := besideFloor(t)
+	paths, secrets := besideFloor(t, evidence.Count(500, floorKeys))
 	passes := evidence.Count(3, 400)
 	for _, workers := range []int{1, runtime.GOMAXPROCS(0)} {
 		var ratios []float64

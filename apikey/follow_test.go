@@ -53,8 +53,10 @@ func (f *fakeFeed) wait(ctx context.Context, err error) error {
 
 func (f *fakeFeed) Head(ctx context.Context) (apikey.Cursor, error) {
 	f.heads.Add(1)
-	c, err := f.Feed.Head(ctx)
-	return c, f.wait(ctx, err)
+	if err := f.wait(ctx, nil); err != nil {
+		return "", err
+	}
+	return f.Feed.Head(ctx) // at the last moment
 }
 
 func (f *fakeFeed) Changes(ctx context.Context, after apikey.Cursor, limit int) ([]apikey.Change, apikey.Cursor, error) {
@@ -63,7 +65,7 @@ func (f *fakeFeed) Changes(ctx context.Context, after apikey.Cursor, limit int) 
 	if lost {
 		return nil, "", apikey.ErrCursorLost
 	}
-	changes, next, err := f.Feed.Changes(ctx, after, limit)
+	changes, next, err := f.Feed.Changes(ctx, after, limit) // at the first
 	return changes, next, f.wait(ctx, err)
 }
 

@@ -124,8 +124,7 @@ func (e *entry) restrict(from where) keystile.Code {
 func (v *Verifier) resolved(ctx context.Context, e *entry, scheme keystile.Scheme) (*keystile.Principal, error) {
 	p, err := v.resolve(ctx, e.key.Clone())
 	if err != nil {
-		var refused *keystile.Error
-		if errors.As(err, &refused) && refused != nil {
+		if asError(err) != nil {
 			return nil, err
 		}
 		return nil, keystile.Unavailable(fmt.Errorf("apikey: resolving key %s: %w", e.key.ID, err))

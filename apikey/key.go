@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -121,6 +122,16 @@ func (k *Key) CloneCredential() keystile.Credential { return k.withoutSecrets() 
 func From(p *keystile.Principal) (*Key, bool) {
 	k, ok := keystile.CredentialOf[*Key](p)
 	return k, ok && k != nil
+}
+
+// keyText is a Key without methods.
+type keyText Key
+
+// Format prints the fields of k, digests as REDACTED, for every verb. Without it
+// a verb that does not fit, such as %s for a list of keys, would print the bytes
+// of the digests: fmt calls no methods once it complains.
+func (k Key) Format(f fmt.State, verb rune) {
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), keyText(k))
 }
 
 // LogValue returns id, account, owner, hint and plan.

@@ -63,7 +63,7 @@ func New(c Config) (*Keys, error) {
 }
 
 // Format prints the type only: Keys in a log line must not spill digests.
-func (*Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "apikey.Keys") }
+func (Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "apikey.Keys") }
 
 var errZeroKeys = errors.New("apikey: these Keys were not made by New")
 

@@ -18,10 +18,17 @@ import (
 type MemoryStore struct {
 	mu       sync.RWMutex
 	byID     map[string]*row
-	byDigest map[Digest]*row
 	all      ordered
 	accounts map[string]*ordered
-	log      changeLog
+	log      *changeLog
+	hidden   *hidden
+}
+
+// hidden is what must not be printed. It is behind a pointer, because fmt goes
+// through what a pointer points to only where it begins, and calls no methods
+// where a verb does not fit.
+type hidden struct {
+	byDigest map[Digest]*row
 	sealer   sealer
 }
 
@@ -32,8 +39,8 @@ type row struct{ key *Key }
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore {
 	return &MemoryStore{
-		byID: make(map[string]*row), byDigest: make(map[Digest]*row), accounts: make(map[string]*ordered),
-		log: changeLog{epoch: rand.Text()}, sealer: newSealer(),
+		byID: make(map[string]*row), accounts: make(map[string]*ordered), log: &changeLog{epoch: rand.Text()},
+		hidden: &hidden{byDigest: make(map[Digest]*row), sealer: newSealer()},
 	}
 }
 
@@ -48,7 +55,7 @@ func (m *MemoryStore) FindByDigest(ctx context.Context, digests ...Digest) (*Key
 	m.mu.RLock()
 	var found *Key
 	for _, d := range digests {
-		if r, ok := m.byDigest[d]; ok && !d.IsZero() {
+		if r, ok := m.hidden.byDigest[d]; ok && !d.IsZero() {
 			found = r.key
 			break
 		}
@@ -179,7 +186,7 @@ func (m *MemoryStore) Touch(ctx context.Context, uses []Use) error {
 // the secrets are the same.
 func (m *MemoryStore) inUse(secrets []Secret, own *row) bool {
 	for i, s := range secrets {
-		if r, ok := m.byDigest[s.Digest]; ok && r != own {
+		if r, ok := m.hidden.byDigest[s.Digest]; ok && r != own {
 			return true
 		}
 		if slices.ContainsFunc(secrets[:i], func(other Secret) bool { return other.Digest == s.Digest }) {
@@ -191,13 +198,13 @@ func (m *MemoryStore) inUse(secrets []Secret, own *row) bool {
 
 func (m *MemoryStore) index(r *row) {
 	for _, s := range r.key.Secrets {
-		m.byDigest[s.Digest] = r
+		m.hidden.byDigest[s.Digest] = r
 	}
 }
 
 func (m *MemoryStore) unindex(r *row) {
 	for _, s := range r.key.Secrets {
-		delete(m.byDigest, s.Digest)
+		delete(m.hidden.byDigest, s.Digest)
 	}
 }
 

@@ -56,7 +56,7 @@ func (m *MemoryStore) List(ctx context.Context, q Query) (Page, error) {
 	}
 	var after *position
 	if q.Cursor != "" {
-		if after, err = m.sealer.open(q); err != nil {
+		if after, err = m.hidden.sealer.open(q); err != nil {
 			return Page{}, err
 		}
 	}
@@ -67,7 +67,7 @@ func (m *MemoryStore) List(ctx context.Context, q Query) (Page, error) {
 	var p Page
 	if len(found) > limit {
 		found = found[:limit]
-		p.Next = m.sealer.seal(q, positionOf(found[limit-1]))
+		p.Next = m.hidden.sealer.seal(q, positionOf(found[limit-1]))
 	}
 	for _, k := range found {
 		p.Keys = append(p.Keys, k.Clone())

@@ -78,6 +78,15 @@ func TestUsesAreWrittenInBatches(t *testing.T) {
 		if uses, calls := told.take(); calls != 0 {
 			t.Errorf("%v is written without having been used", uses)
 		}
+		wantVerdict(t, keys, secret, "") // the entry is read anew by now
+		wantVerdict(t, keys, secret, "")
+		time.Sleep(10 * time.Second)
+		wantVerdict(t, keys, secret, "") // and now it is the same one
+		again := time.Now()
+		time.Sleep(10 * time.Second)
+		if uses, _ := told.take(); len(uses) != 2 || !uses[1].At.Equal(again) {
+			t.Errorf("later uses are written as %v, want two, the last at %v", uses, again)
+		}
 		if got := must[*apikey.Key](t)(keys.Get(t.Context(), other.ID)).LastUsedAt; !got.IsZero() {
 			t.Errorf("a key that was not used was used at %v", got)
 		}
@@ -121,6 +130,7 @@ func TestUsesThatCannotBeWrittenAreKept(t *testing.T) {
 		keys := newKeys(t, apikey.Config{Store: store, Logger: textLogger(&log)})
 		a, secretA := issue(t, keys, apikey.Draft{})
 		b, secretB := issue(t, keys, apikey.Draft{})
+		time.Sleep(time.Second)
 		wantVerdict(t, keys, secretA, "")
 		first := time.Now()
 		time.Sleep(20 * time.Second)

@@ -66,7 +66,7 @@ func newVerifier(c VerifierConfig) *Verifier {
 	cached := c.Cache.withDefaults()
 	sync := c.Sync.withDefaults(cached)
 	v := &Verifier{
-		finder: c.Finder, resolve: c.Resolve, digester: newDigester(c.Peppers), cache: newCache(cached), life: newLifetime(),
+		finder: c.Finder, resolve: c.Resolve, digester: newDigester(c.Peppers), cache: newCache(cached, len(c.Peppers) == 0), life: newLifetime(),
 		feed: c.Feed, interval: sync.Interval, staleFor: stamp(sync.StaleFor), wake: sync.Wake,
 		readTimeout: cached.ReadTimeout, houseInterval: sync.TouchInterval, clock: newClock(c.Now), logger: c.Logger,
 	}
@@ -139,7 +139,6 @@ func (v *Verifier) verify(ctx context.Context, secret string, scheme keystile.Sc
 		if e, cached, err = v.load(ctx, secret, d, at); err != nil {
 			return nil, err
 		}
-		at = v.clock.stamp()
 	}
 	if cached {
 		if rec := record.From(ctx); rec != nil {
