@@ -5,16 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"strings"
-	"testing"
 
 	"github.com/keystile/keystile"
 	"github.com/keystile/keystile/apikey"
 	"github.com/keystile/keystile/limiter"
 )
-
-// The lines between the marks stand in the README.
 
 // README begins.
 
@@ -71,23 +66,4 @@ func Example() {
 	// 200 "hour";r=1;t=3600, "day";r=99;t=86400
 	// 200 "hour";r=0;t=3600, "day";r=98;t=86400
 	// 429 "hour";r=0;t=3600, "day";r=98;t=86400
-}
-
-func TestTheReadmeShowsThisProgram(t *testing.T) {
-	source, err := os.ReadFile("readme_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(source), "// README begins.\n\n")
-	program, _, found := strings.Cut(rest, "\n// README ends.")
-	if !found || !strings.Contains(string(readme), "```go\n"+program+"```\n") {
-		t.Errorf("README.md does not show this:\n%s", program)
-	}
-	if lines := strings.Count(program, "\n"); lines > 25 {
-		t.Errorf("the program of the README has %d lines, more than 25", lines)
-	}
 }

@@ -16,6 +16,7 @@ import (
 // on; where it passes nothing on, they do not run.
 func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		withholdAllow(c)
 		passed := false
 		next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			passed = true
@@ -24,6 +25,11 @@ func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 		middleware(next).ServeHTTP(c.Writer, routed(c))
 		if !passed {
 			c.Abort()
+		}
+		if c.FullPath() == "" {
+			// An answer to HEAD has no byte that would send its header, and gin
+			// would take it for none.
+			c.Writer.WriteHeaderNow()
 		}
 	}
 }
@@ -53,8 +59,24 @@ func proceed(c *gin.Context, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// allowKey is where the methods of an unmatched request wait for its answer.
+const allowKey = "github.com/keystile/keystile/adapters/ginadapter.allow"
+
+// withholdAllow takes back the Allow field that gin has set on an answer which
+// may yet become a 401.
+func withholdAllow(c *gin.Context) {
+	if c.FullPath() != "" {
+		return
+	}
+	h := c.Writer.Header()
+	if allow := h.Get("Allow"); allow != "" {
+		c.Set(allowKey, allow)
+		h.Del("Allow")
+	}
+}
+
 // unmatched returns the answer to a request that no route matched, where nobody
-// has answered it. Gin has left the status, and Allow, for whoever does.
+// has answered it. Gin has left the status for whoever does.
 func unmatched(c *gin.Context) *keystile.Error {
 	if c.FullPath() != "" || c.Writer.Written() {
 		return nil
@@ -63,7 +85,7 @@ func unmatched(c *gin.Context) *keystile.Error {
 	case http.StatusNotFound:
 		return &keystile.Error{Code: keystile.CodeNotFound}
 	case http.StatusMethodNotAllowed:
-		allowed := strings.Split(strings.Join(c.Writer.Header().Values("Allow"), ", "), ", ")
+		allowed := strings.Split(c.GetString(allowKey), ", ")
 		slices.Sort(allowed)
 		allow := strings.Join(slices.Compact(allowed), ", ")
 		return &keystile.Error{Code: keystile.CodeMethodNotAllowed, Header: http.Header{"Allow": {allow}}}

@@ -1,16 +1,12 @@
-package main_test
+package examples_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,92 +15,14 @@ import (
 	"time"
 )
 
-// program is a running quickstart.
-type program struct {
-	t      *testing.T
-	url    string
-	demo   map[string][2]string // name to header field and value
-	output strings.Builder
-}
+// programs are the service of quickstart behind three routers.
+var programs = []string{"quickstart", "gin", "echo"}
 
-// start builds the program, runs it on a free port, and ends it with the test.
-func start(t *testing.T, end os.Signal) *program {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("builds and runs a program")
+// eachProgram runs a test against each of them.
+func eachProgram(t *testing.T, end os.Signal, test func(t *testing.T, p *program)) {
+	for _, name := range programs {
+		t.Run(name, func(t *testing.T) { test(t, start(t, name, end)) })
 	}
-	binary := filepath.Join(t.TempDir(), "quickstart")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	cmd := exec.Command(binary, "-addr", "127.0.0.1:0")
-	cmd.Stderr = io.Discard
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := &program{t: t, demo: map[string][2]string{}}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(end)
-		timer := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
-		defer timer.Stop()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("after %v: %v, want exit status 0", end, err)
-		}
-	})
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		p.output.WriteString(lines.Text() + "\n")
-		if name, header, ok := strings.Cut(lines.Text(), "\t"); ok {
-			field, value, _ := strings.Cut(header, ": ")
-			p.demo[name] = [2]string{field, value}
-		}
-		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
-			p.url = url
-			return p
-		}
-	}
-	t.Fatalf("the program never got ready:\n%s", p.output.String())
-	return nil
-}
-
-// do sends a request with a demo credential; "" is none.
-func (p *program) do(method, path, credential, body string) *http.Response {
-	p.t.Helper()
-	fields := http.Header{}
-	if c, ok := p.demo[credential]; ok {
-		fields.Set(c[0], c[1])
-	} else if credential != "" {
-		p.t.Fatalf("no demo credential %q in\n%s", credential, p.output.String())
-	}
-	return p.send(method, path, fields, body)
-}
-
-func (p *program) send(method, path string, fields http.Header, body string) *http.Response {
-	p.t.Helper()
-	r, err := http.NewRequest(method, p.url+path, strings.NewReader(body))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r.Header = fields
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
-}
-
-func decode[T any](t *testing.T, resp *http.Response) T {
-	t.Helper()
-	var v T
-	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
-		t.Fatal(err)
-	}
-	return v
 }
 
 type problem struct {
@@ -133,20 +51,23 @@ func wantProblem(t *testing.T, what string, resp *http.Response, status int, cod
 		t.Errorf("%s: %d %+v, want %d %s", what, resp.StatusCode, p, status, code)
 	}
 	challenges := resp.Header.Values("WWW-Authenticate")
-	if status == 401 && (len(challenges) != 2 || challenges[0] != `ApiKey realm="quickstart"` || !strings.HasPrefix(challenges[1], `Bearer realm="quickstart"`)) {
+	if status == 401 && (len(challenges) != 3 || challenges[0] != `ApiKey realm="quickstart"` || !strings.HasPrefix(challenges[1], `Bearer realm="quickstart"`) || challenges[2] != `Basic realm="quickstart", charset="UTF-8"`) {
 		t.Errorf("%s: challenges %q", what, challenges)
 	}
 	return p
 }
 
 func TestEachCredentialAnswersAsItsNameSays(t *testing.T) {
-	p := start(t, syscall.SIGTERM)
+	eachProgram(t, syscall.SIGTERM, eachCredentialAnswersAsItsNameSays)
+}
+
+func eachCredentialAnswersAsItsNameSays(t *testing.T, p *program) {
 	type greeting struct {
 		Status string
 		Data   struct{ Message, Account, Plan, Scheme string }
 	}
 	for _, tt := range []struct{ name, plan, scheme string }{
-		{"free", "free", "apikey"}, {"pro", "pro", "apikey"}, {"noscope", "pro", "apikey"}, {"bearer", "pro", "bearer"},
+		{"free", "free", "apikey"}, {"pro", "pro", "apikey"}, {"noscope", "pro", "apikey"}, {"bearer", "pro", "bearer"}, {"jwt", "pro", "jwt"}, {"basic", "pro", "basic"},
 	} {
 		resp := p.do("GET", "/hello", tt.name, "")
 		g := decode[greeting](t, resp)
@@ -159,7 +80,7 @@ func TestEachCredentialAnswersAsItsNameSays(t *testing.T) {
 	if got := wantProblem(t, "noscope", p.do("GET", "/contacts", "noscope", ""), 403, "insufficient_permissions"); fmt.Sprint(got.MissingScopes) != "[contacts:read]" || !strings.Contains(got.Detail, "contacts:read") {
 		t.Errorf("noscope: %+v", got)
 	}
-	for _, name := range []string{"pro", "bearer"} {
+	for _, name := range []string{"pro", "bearer", "jwt", "basic"} {
 		if got := p.do("GET", "/contacts", name, "").StatusCode; got != 200 {
 			t.Errorf("%s on /contacts: %d", name, got)
 		}
@@ -173,7 +94,9 @@ func TestEachCredentialAnswersAsItsNameSays(t *testing.T) {
 		"a wrong key":         {"X-Api-Key": {wrong}},
 		"a garbage key":       {"X-Api-Key": {"garbage \xff\xfe"}},
 		"a long key":          {"X-Api-Key": {strings.Repeat("demo_", 2000)}},
-		"Basic":               {"Authorization": {"Basic dXNlcjpwYXNz"}},
+		"a wrong password":    {"Authorization": {"Basic YWRhOndyb25n"}},
+		"an unknown user":     {"Authorization": {"Basic dXNlcjpwYXNz"}},
+		"another scheme":      {"Authorization": {"Digest x=y"}},
 		"a key as parameter":  {"X-Other": {good}},
 		"another letter case": {"X-Api-Key": {strings.ToUpper(good)}},
 	} {
@@ -183,9 +106,9 @@ func TestEachCredentialAnswersAsItsNameSays(t *testing.T) {
 		}
 	}
 	wantProblem(t, "the header twice", p.send("GET", "/hello", http.Header{"X-Api-Key": {good, good}}, ""), 400, "invalid_request")
-	wantProblem(t, "two different keys", p.send("GET", "/hello", http.Header{"X-Api-Key": {good}, "Authorization": {"Bearer " + p.demo["bearer"][1]}}, ""), 400, "invalid_request")
-	if got := p.send("GET", "/hello", http.Header{"X-Api-Key": {good}, "Authorization": {"bearer " + good}}, "").StatusCode; got != 200 {
-		t.Errorf("the same key in both places: %d", got)
+	wantProblem(t, "two different keys", p.send("GET", "/hello", http.Header{"X-Api-Key": {good}, "Authorization": {p.demo["bearer"][1]}}, ""), 400, "invalid_request")
+	if got := p.send("GET", "/hello", http.Header{"Authorization": {"bearer   " + p.demo["bearer"][1][len("Bearer "):]}}, "").StatusCode; got != 200 {
+		t.Errorf("another spelling of Bearer: %d", got)
 	}
 	if resp := p.send("GET", "/hello", http.Header{"Authorization": {"Bearer " + wrong}}, ""); resp.Header.Values("WWW-Authenticate")[1] != `Bearer realm="quickstart", error="invalid_token", error_description="Valid credentials are required."` {
 		t.Errorf("a wrong Bearer key: %q", resp.Header.Values("WWW-Authenticate"))
@@ -197,8 +120,9 @@ func TestEachCredentialAnswersAsItsNameSays(t *testing.T) {
 	}
 }
 
-func TestTheFreePlan(t *testing.T) {
-	p := start(t, syscall.SIGINT)
+func TestTheFreePlan(t *testing.T) { eachProgram(t, syscall.SIGINT, theFreePlan) }
+
+func theFreePlan(t *testing.T, p *program) {
 	slow, sent := make(chan int), make(chan struct{})
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
 	go func() {
@@ -264,7 +188,10 @@ func TestTheFreePlan(t *testing.T) {
 }
 
 func TestKeysAreManagedByTheirAccount(t *testing.T) {
-	p := start(t, syscall.SIGTERM)
+	eachProgram(t, syscall.SIGTERM, keysAreManagedByTheirAccount)
+}
+
+func keysAreManagedByTheirAccount(t *testing.T, p *program) {
 	type key struct {
 		ID, Name, Key, Hint string
 		CreatedAt           time.Time `json:"created_at"`
