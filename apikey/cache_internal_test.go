@@ -122,7 +122,8 @@ func TestShards(t *testing.T) {
 func TestPrincipalsAreMadeOnce(t *testing.T) {
 	e := &entry{key: &Key{ID: "k"}}
 	for _, scheme := range schemes {
-		if e.principal(scheme) != e.principal(scheme) || e.principal(scheme).Scheme != scheme {
+		first := e.principal(scheme)
+		if again := e.principal(scheme); again != first || first.Scheme != scheme {
 			t.Errorf("%s: two principals", scheme)
 		}
 	}

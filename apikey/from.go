@@ -50,6 +50,7 @@ var (
 
 	errBearerGrammar = badRequest(keystile.SchemeBearer, "The Authorization field is malformed.")
 	errBearerTwice   = badRequest(keystile.SchemeBearer, "Send one Authorization field, not several.")
+	errKeyMalformed  = badRequest(keystile.SchemeAPIKey, "The place of the key is malformed.")
 	errKeyTwice      = badRequest(keystile.SchemeAPIKey, "Send the key once, not several times.")
 	errKeysDiffer    = badRequest(keystile.SchemeAPIKey, "The request carries different keys. Send one.")
 	errBearerDiffers = badRequest(keystile.SchemeBearer, "The request carries different keys. Send one.") // RFC 6750 section 3.1: more than one method
@@ -117,8 +118,10 @@ func (a *authenticator) extract(r *http.Request) (secret string, scheme keystile
 			elsewhere = true
 		}
 		switch {
-		case found == malformed:
+		case found == malformed && p.kind == placeBearer:
 			return "", "", errBearerGrammar
+		case found == malformed:
+			return "", "", errKeyMalformed
 		case found == twice && p.kind == placeBearer:
 			return "", "", errBearerTwice
 		case found == twice:

@@ -94,6 +94,8 @@ func TestWhereAKeyMayStand(t *testing.T) {
 		{"another parameter", all, nil, "KEY=" + k1, absent, keystile.SchemeAPIKey},
 		{"a parameter twice", all, nil, "key=" + k1 + "&key=" + k1, keystile.CodeInvalidRequest, keystile.SchemeAPIKey},
 		{"a parameter twice, once disguised", all, nil, "key=" + k1 + "&%6bey=" + k2, keystile.CodeInvalidRequest, keystile.SchemeAPIKey},
+		{"a key beside one that is broken", all, nil, "key=" + k1 + "&key=%zz", keystile.CodeInvalidRequest, keystile.SchemeAPIKey},
+		{"a key beside another parameter that is broken", all, nil, "key=" + k1 + "&a;b", keystile.CodeInvalidRequest, keystile.SchemeAPIKey},
 		{"a broken parameter", all, nil, "key=%zz", absent, keystile.SchemeAPIKey},
 		{"a key in a cookie", all, []string{"Cookie", "a=b; key=" + k1}, "", "", keystile.SchemeAPIKey},
 		{"a cookie twice", all, []string{"Cookie", "key=" + k1 + "; key=" + k1}, "", keystile.CodeInvalidRequest, keystile.SchemeAPIKey},

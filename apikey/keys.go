@@ -136,10 +136,10 @@ func (k *Keys) checkMaxTTL(c *checker, next *Key, now time.Time) {
 
 // create stores next and takes over its revision.
 func (k *Keys) create(ctx context.Context, next *Key) error {
-	revision, err := k.store.Create(ctx, next.Clone())
-	// Whatever came of it: that somebody has asked for this secret before, in
+	// Whatever comes of it: that somebody has asked for this secret before, in
 	// vain, must not be remembered.
-	k.Forget(Change{ID: next.ID, Digests: digests(next)})
+	defer k.Forget(Change{ID: next.ID, Digests: digests(next)})
+	revision, err := k.store.Create(ctx, next.Clone())
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ const (
 // ID, Account, CreatedAt, Secrets, Revision, LastUsedAt and what was revoked
 // never change here: ErrImmutable. A new ExpiresAt keeps to MaxTTL from now on.
 func (k *Keys) Edit(ctx context.Context, id string, change func(*Key) error) (*Key, error) {
+	if change == nil {
+		return nil, fmt.Errorf("%w: Edit got no function", ErrInvalid)
+	}
 	return k.update(ctx, id, editTries, func(next *Key) (bool, error) {
 		old := next.Clone()
 		if err := change(next); err != nil {
@@ -116,9 +119,9 @@ func (k *Keys) Delete(ctx context.Context, id string) error {
 	if err := k.ready(); err != nil {
 		return err
 	}
-	err := k.store.Delete(ctx, id)
-	k.Forget(Change{ID: id}) // its digests are not known for sure: a rotation may have come between
-	return err
+	// Its digests are not known for sure: a rotation may have come between.
+	defer k.Forget(Change{ID: id})
+	return k.store.Delete(ctx, id)
 }
 
 // update reads a key, changes it and writes it back, again and again while
@@ -140,9 +143,7 @@ func (k *Keys) update(ctx context.Context, id string, tries int, change func(*Ke
 		if !changed {
 			return k.withUse(old), nil
 		}
-		revision, err := k.store.Update(ctx, next.Clone())
-		// Whatever came of it: after an error nobody knows whether it was written.
-		k.Forget(Change{ID: id, Digests: digests(old, next)})
+		revision, err := k.write(ctx, old, next)
 		if err == nil {
 			next.Revision = revision
 			return k.withUse(next), nil
@@ -151,6 +152,13 @@ func (k *Keys) update(ctx context.Context, id string, tries int, change func(*Ke
 			return nil, err
 		}
 	}
+}
+
+// write replaces old by next. Whatever comes of it, what is remembered of them is
+// forgotten: after an error, or a panic, nobody knows whether it was written.
+func (k *Keys) write(ctx context.Context, old, next *Key) (revision int64, err error) {
+	defer k.Forget(Change{ID: old.ID, Digests: digests(old, next)})
+	return k.store.Update(ctx, next.Clone())
 }
 
 // rehashKey is update for the rehasher, which gives way to everybody else.

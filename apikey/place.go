@@ -114,7 +114,10 @@ func (p *Place) find(r *http.Request) (string, finding) {
 		if r.URL == nil || r.URL.RawQuery == "" {
 			return "", nothing
 		}
-		values, _ := url.ParseQuery(r.URL.RawQuery) // what is malformed is not there
+		values, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil && values.Has(p.name) {
+			return "", malformed // what could not be read may have been another key
+		}
 		return single(values[p.name])
 	case placeCookie:
 		cookies := r.CookiesNamed(p.name)

@@ -65,6 +65,12 @@ func TestNothingPrintsASecretOrADigest(t *testing.T) {
 	verifierConfig := apikey.VerifierConfig{Finder: store, Formats: []apikey.Format{acme}, Peppers: []apikey.Pepper{p}}
 	verifier := must[*apikey.Verifier](t)(apikey.NewVerifier(verifierConfig))
 	wantVerdict(t, verifier, second, "")
+	// Printing looks into fields that somebody at work would write to.
+	for _, v := range []interface{ Close(context.Context) error }{keys, verifier} {
+		if err := v.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	hidden := map[string]string{}
 	for what, raw := range map[string][]byte{

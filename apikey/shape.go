@@ -117,8 +117,10 @@ func (s *shape) check(secret string) flaw {
 	return flawNone
 }
 
-// glance is check without the alphabet: enough where the digest is about to be
-// looked up in memory, as a right checksum of wrong characters is no accident.
+// glance looks at the length first, which no shape allows to be above MaxSecret,
+// so that what is longer is not read at all. It is check without the alphabet:
+// enough where the digest is about to be looked up in memory, as a right
+// checksum of wrong characters is no accident.
 func (s *shape) glance(secret string) flaw {
 	switch {
 	case len(secret) < s.least || len(secret) > s.most:

@@ -29,7 +29,6 @@ type row struct {
 	status  int
 	want    string            // the body, after normalising
 	headers map[string]string // some fields, after normalising; "" is absent
-	aborted bool              // the answer breaks off
 }
 
 const (

@@ -27,12 +27,12 @@ type MemoryConfig struct {
 // window refused its last demand, or has nothing left) nor holds a lease, and
 // that has not been used for long. So a flood of invented keys never sets a
 // blocked caller free, as long as there is any other key. If there is none, the
-// key goes that would have become free soonest. Refusing the newcomer instead
-// would let whoever exhausts MaxKeys keys lock everybody else out; not
-// remembering it would let everybody else pass unlimited. And who can exhaust
-// MaxKeys keys gains little from the return of one of them. Choose MaxKeys well
-// above the number of keys that are in use at a time: a key that is displaced
-// starts anew.
+// key goes that would have become free soonest in its shard. Refusing the
+// newcomer instead would let whoever exhausts MaxKeys keys lock everybody else
+// out; not remembering it would let everybody else pass unlimited. And who can
+// exhaust MaxKeys keys gains little from the return of one of them. Choose
+// MaxKeys well above the number of keys that are in use at a time: a key that is
+// displaced starts anew.
 //
 // The zero value fails every call.
 type MemoryStore struct {

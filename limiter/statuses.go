@@ -53,7 +53,8 @@ func WithStatuses(ctx context.Context, statuses ...Status) context.Context {
 }
 
 // Inspect returns what the limits of r's caller say now, without charging it.
-// Errors are those of Take, but no refusal.
+// Errors are those of Take, but no refusal. To ask about somebody who sends no
+// request, make one with keystile.WithPrincipal in its context.
 func (l *Limiter) Inspect(r *http.Request) ([]Status, error) {
 	if !l.ready {
 		return nil, &keystile.Error{Code: keystile.CodeInternal, Err: errZeroLimiter}
