@@ -26,7 +26,8 @@ import (
 
 func newGinRouter(env *envelope.Envelope, guard *keystile.Guard, limits *limiter.Limiter) *gin.Engine {
 	router := gin.New()
-	router.HandleMethodNotAllowed = true
+	router.HandleMethodNotAllowed = true // 405, not 404, where the path is known
+	router.RedirectTrailingSlash = false // a redirect would come before the Guard
 	router.Use(ginadapter.Wrap(keystile.Chain(env.Wrap, guard.Wrap, limits.Wrap)))
 	router.GET("/hello/:name", func(c *gin.Context) {
 		p, _ := ginadapter.Principal(c)

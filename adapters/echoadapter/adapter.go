@@ -3,6 +3,7 @@ package echoadapter
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -23,10 +24,16 @@ func Wrap(middleware func(http.Handler) http.Handler) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			route := routes.find(c)
+			base := &baseWriter{c.Response()}
+			var passage record.Passage
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				proceed(c, next, route, w, r)
+				if passage.Enter() {
+					defer passage.Leave()
+					proceed(c, next, route, base, w, r)
+				}
 			})
-			middleware(h).ServeHTTP(c.Response(), routed(c, route))
+			defer passage.Close()
+			middleware(h).ServeHTTP(base, routed(c, route))
 			return nil
 		}
 	}
@@ -39,18 +46,21 @@ func Principal(c echo.Context) (*keystile.Principal, bool) {
 
 // proceed runs next with w and r, and puts back what was there before however it
 // ends.
-func proceed(c echo.Context, next echo.HandlerFunc, route string, w http.ResponseWriter, r *http.Request) {
+func proceed(c echo.Context, next echo.HandlerFunc, route string, base *baseWriter, w http.ResponseWriter, r *http.Request) {
 	outer, request := c.Response(), c.Request()
 	defer func() {
-		if inner := c.Response(); inner != outer {
-			outer.Status, outer.Size, outer.Committed = inner.Status, inner.Size, outer.Committed || inner.Committed
-		}
 		c.SetResponse(outer)
 		c.SetRequest(request)
 	}()
 	c.SetRequest(r)
-	if w != http.ResponseWriter(outer) {
+	if w != http.ResponseWriter(base) {
 		c.SetResponse(rebuild(w, c))
+	}
+	if methods := c.Get(echo.ContextKeyHeaderAllow); route == "" && r.Method == http.MethodOptions && methods != nil {
+		// Echo would answer by itself, with 204.
+		c.Response().Header().Set(echo.HeaderAllow, methods.(string))
+		keystile.RespondError(c.Response(), r, methodNotAllowed(c))
+		return
 	}
 	err := next(c)
 	if err == nil {
@@ -90,9 +100,13 @@ func ours(c echo.Context, route string, err error) *keystile.Error {
 	case echo.ErrNotFound:
 		return &keystile.Error{Code: keystile.CodeNotFound}
 	case echo.ErrMethodNotAllowed:
-		return &keystile.Error{Code: keystile.CodeMethodNotAllowed, Header: http.Header{"Allow": {allowed(c)}}}
+		return methodNotAllowed(c)
 	}
 	return nil
+}
+
+func methodNotAllowed(c echo.Context) *keystile.Error {
+	return &keystile.Error{Code: keystile.CodeMethodNotAllowed, Header: http.Header{"Allow": {allowed(c)}}}
 }
 
 // allowed returns the methods of the path in the order that net/http lists them;
@@ -117,7 +131,13 @@ func routed(c echo.Context, route string) *http.Request {
 		if name == "*" {
 			name = wildcard
 		}
-		r.SetPathValue(name, values[i])
+		value := values[i]
+		if r.URL.RawPath != "" { // echo matches that, and keeps it encoded
+			if decoded, err := url.PathUnescape(value); err == nil {
+				value = decoded
+			}
+		}
+		r.SetPathValue(name, value)
 	}
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -194,6 +195,8 @@ func TestRequests(t *testing.T) {
 		{"GET", "/nowhere", "alice", 404, `"code":"not_found"`},
 		{"GET", "/nowhere", "", 401, `"code":"unauthorized"`},
 		{"POST", "/show", "alice", 405, `"code":"method_not_allowed"`},
+		{"OPTIONS", "/show", "alice", 405, `"code":"method_not_allowed"`},
+		{"GET", "/things/%2F%41", "alice", 200, "test alice true GET /things/{id} /A"},
 		{"BREW", "/show", "alice", 405, `"code":"method_not_allowed"`},
 		{"POST", "/show", "mallory", 401, `"code":"key_revoked"`},
 		{"GET", "/admin/nowhere", "", 401, `"code":"unauthorized"`},
@@ -328,4 +331,101 @@ func TestConcurrentRequestsKeepTheirIdentities(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A middleware may return while its next still runs. The framework must not use
+// the context for another request until then.
+func TestAMiddlewareThatReturnsEarlyMixesNobodyUp(t *testing.T) {
+	impatient := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Millisecond, "too late") }
+	e := newEcho(echoadapter.Wrap(keystile.Chain(impatient, newGuard(t).Wrap)))
+	e.GET("/", func(c echo.Context) error {
+		before := c.Request()
+		later(before)
+		p, _ := echoadapter.Principal(c)
+		if c.Request() != before || p.Subject != c.Request().Header.Get("X-Name") {
+			t.Errorf("the handler of %s goes on as %s", before.Header.Get("X-Name"), p.Subject)
+		}
+		return nil
+	})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 10 {
+				r, err := http.NewRequest("GET", server.URL+"/", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Header.Set("X-Name", fmt.Sprintf("user%d", i))
+				resp, err := server.Client().Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// later stands between the start of a handler and its end.
+func later(r *http.Request) {
+	<-r.Context().Done() // the timeout
+	<-time.After(time.Millisecond)
+}
+
+// The answer of a handler inside a middleware that holds its header back is not
+// taken for sent.
+func TestAHeldBackStatusIsStillSent(t *testing.T) {
+	held := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			inner := httptest.NewRecorder()
+			next.ServeHTTP(inner, r)
+			w.WriteHeader(inner.Code)
+			_, _ = w.Write(inner.Body.Bytes())
+		})
+	}
+	var hooked, size int64
+	e := newEcho(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			c.Response().Before(func() { hooked++ })
+			err := next(c)
+			size = c.Response().Size
+			return err
+		}
+	}, echoadapter.Wrap(held))
+	e.GET("/json", func(c echo.Context) error { return c.JSON(422, "no") })
+	e.GET("/error", func(echo.Context) error { return echo.NewHTTPError(422, "no") })
+	e.GET("/foreign", echo.WrapHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 422) })))
+	e.GET("/bare", echo.WrapHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(422) })))
+	for _, path := range []string{"/json", "/error", "/foreign", "/bare"} {
+		hooked, size = 0, 0
+		resp := do(e, "GET", path, "")
+		if got := body(resp); resp.StatusCode != 422 || hooked != 1 || size != int64(len(got)) {
+			t.Errorf("%s: %d, %d calls of the hook, size %d of %d", path, resp.StatusCode, hooked, size, len(got))
+		}
+	}
+}
+
+// Where the server cannot flush or hijack, a handler learns it and may answer.
+func TestWhatTheServerCannotDoIsSaid(t *testing.T) {
+	for _, middleware := range []func(http.Handler) http.Handler{rewriter, keystile.Chain()} {
+		e := newEcho(echoadapter.Wrap(middleware), echoadapter.Wrap(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				controller := http.NewResponseController(w)
+				_, _, hijack := controller.Hijack()
+				if flush := controller.Flush(); !errors.Is(hijack, http.ErrNotSupported) || !errors.Is(flush, http.ErrNotSupported) {
+					t.Errorf("Hijack: %v, Flush: %v", hijack, flush)
+				}
+				w.WriteHeader(501)
+			})
+		}))
+		e.GET("/", func(echo.Context) error { return nil })
+		if resp := do(http.TimeoutHandler(e, time.Minute, ""), "GET", "/", ""); resp.StatusCode != 501 {
+			t.Errorf("%d, want 501", resp.StatusCode)
+		}
+	}
 }

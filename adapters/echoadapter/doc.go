@@ -11,6 +11,12 @@
 //     no route is known yet.
 //   - keystile.Route is echo's pattern spelled as net/http spells it: /x/:id is
 //     /x/{id}, /x/* is /x/{path...}. Path values are those of echo.
+//   - OPTIONS of a path that has no such route is 405, as with net/http; echo by
+//     itself answers 204.
+//   - http.TimeoutHandler goes around the engine. Within Wrap it ends no sooner
+//     than its handler, since echo uses a context again for other requests.
+//   - echo takes an informational status (103) that a handler writes for the
+//     answer; that is its own habit, with this package and without.
 //   - A handler may return a *keystile.Error; it is answered by RespondError.
 //   - middleware.Recover and loggers go outside, as the first of Use. They see
 //     the status of the answer and no error: it has been answered inside.

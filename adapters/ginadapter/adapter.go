@@ -17,20 +17,20 @@ import (
 func Wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		withholdAllow(c)
-		passed := false
+		base := newBase(c.Writer)
+		var passage record.Passage
 		next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			passed = true
-			proceed(c, w, r)
+			if passage.Enter() {
+				defer passage.Leave()
+				proceed(c, base, w, r)
+			}
 		})
-		middleware(next).ServeHTTP(c.Writer, routed(c))
-		if !passed {
-			c.Abort()
-		}
-		if c.FullPath() == "" {
-			// An answer to HEAD has no byte that would send its header, and gin
-			// would take it for none.
-			c.Writer.WriteHeaderNow()
-		}
+		defer func() {
+			if !passage.Close() {
+				c.Abort()
+			}
+		}()
+		middleware(next).ServeHTTP(base, routed(c))
 	}
 }
 
@@ -41,13 +41,13 @@ func Principal(c *gin.Context) (*keystile.Principal, bool) {
 
 // proceed runs the later handlers of c with w and r, and puts back what was
 // there before however they end.
-func proceed(c *gin.Context, w http.ResponseWriter, r *http.Request) {
+func proceed(c *gin.Context, base *baseWriter, w http.ResponseWriter, r *http.Request) {
 	outer, request := c.Writer, c.Request
 	defer func() { c.Writer, c.Request = outer, request }()
 	c.Request = r
 	var own *writer
-	if w != http.ResponseWriter(outer) {
-		own = newWriter(w, outer)
+	if w != http.ResponseWriter(base) {
+		own = newWriter(w, outer, base.status)
 		c.Writer = own
 	}
 	c.Next()

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -239,7 +242,16 @@ func TestTheWrappedWriterStaysComplete(t *testing.T) {
 	server := httptest.NewServer(e)
 	defer server.Close()
 	for path, want := range map[string]int{"/hijack": 299, "/hint": 200} {
-		resp, err := server.Client().Get(server.URL + path)
+		hints := 0
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error { hints++; return nil }}
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := server.Client().Do(r)
+		if wantHints := map[string]int{"/hint": 1}[path]; hints != wantHints {
+			t.Errorf("%s: %d informational answers, want %d", path, hints, wantHints)
+		}
 		if err != nil || resp.StatusCode != want {
 			t.Errorf("%s: %v, %v", path, resp, err)
 			continue
@@ -285,4 +297,67 @@ func TestConcurrentRequestsKeepTheirIdentities(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A middleware may return while its next still runs. The framework must not use
+// the context for another request until then.
+func TestAMiddlewareThatReturnsEarlyMixesNobodyUp(t *testing.T) {
+	impatient := func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Millisecond, "too late") }
+	e := newEngine(ginadapter.Wrap(keystile.Chain(impatient, newGuard(t).Wrap)))
+	e.GET("/", func(c *gin.Context) {
+		before := c.Request
+		later(c.Request)
+		p, _ := ginadapter.Principal(c)
+		if c.Request != before || p.Subject != c.GetHeader("X-Name") {
+			t.Errorf("the handler of %s goes on as %s", before.Header.Get("X-Name"), p.Subject)
+		}
+	})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 10 {
+				r, err := http.NewRequest("GET", server.URL+"/", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Header.Set("X-Name", fmt.Sprintf("user%d", i))
+				resp, err := server.Client().Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// later stands between the start of a handler and its end.
+func later(r *http.Request) {
+	<-r.Context().Done() // the timeout
+	<-time.After(time.Millisecond)
+}
+
+// Where the server cannot flush or hijack, a handler learns it and may answer.
+func TestWhatTheServerCannotDoIsSaid(t *testing.T) {
+	for _, middleware := range []func(http.Handler) http.Handler{rewriter, keystile.Chain()} {
+		e := newEngine(ginadapter.Wrap(middleware), ginadapter.Wrap(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				controller := http.NewResponseController(w)
+				_, _, hijack := controller.Hijack()
+				if flush := controller.Flush(); !errors.Is(hijack, http.ErrNotSupported) || !errors.Is(flush, http.ErrNotSupported) {
+					t.Errorf("Hijack: %v, Flush: %v", hijack, flush)
+				}
+				w.WriteHeader(501)
+			})
+		}))
+		e.GET("/", func(*gin.Context) {})
+		if resp := do(http.TimeoutHandler(e, time.Minute, ""), "GET", "/", ""); resp.StatusCode != 501 {
+			t.Errorf("%d, want 501", resp.StatusCode)
+		}
+	}
 }

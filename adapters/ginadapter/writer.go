@@ -18,8 +18,8 @@ type writer struct {
 	size   int // -1: nothing is written
 }
 
-func newWriter(w http.ResponseWriter, outer gin.ResponseWriter) *writer {
-	return &writer{ResponseWriter: w, outer: outer, status: outer.Status(), size: -1}
+func newWriter(w http.ResponseWriter, outer gin.ResponseWriter, status int) *writer {
+	return &writer{ResponseWriter: w, outer: outer, status: status, size: -1}
 }
 
 // Unwrap lets http.ResponseController reach the rest.
@@ -74,10 +74,11 @@ func (w *writer) Flush() {
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.size < 0 {
-		w.size = 0
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.size = max(w.size, 0)
 	}
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	return conn, rw, err
 }
 
 // CloseNotify and Pusher have no counterpart in http.ResponseController.

@@ -90,9 +90,12 @@ func (s *Service) CreateKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, _ := keystile.PrincipalFrom(r.Context())
-	draft := apikey.Draft{Account: p.Account, Owner: p.Subject, Name: body.Name, Plan: p.Plan, Scopes: p.Scopes.All()}
+	draft := apikey.Draft{
+		Account: p.Account, Owner: p.Subject, Name: body.Name, Plan: p.Plan, Scopes: p.Scopes.All(),
+		ExpiresAt: p.Expires, // whatever it was that expires: a key, a token
+	}
 	if own, ok := apikey.From(p); ok {
-		draft.ExpiresAt, draft.Networks, draft.Endpoints = own.ExpiresAt, own.Networks, own.Endpoints
+		draft.Networks, draft.Endpoints = own.Networks, own.Endpoints
 	}
 	key, secret, err := s.keys.Issue(r.Context(), draft)
 	if err != nil {
