@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/keystile/keystile"
 	"github.com/keystile/keystile/internal/jose"
@@ -61,24 +62,47 @@ func (c *Claims) Value(name string) (json.RawMessage, bool) {
 func (c *Claims) Text(name string) (string, bool) { return jose.Text(lookup(c.text, name)) }
 
 // Decode stores all claims in v, as json.Unmarshal does. It fails where two names
-// differ in their capitals only, since encoding/json takes the one for the other.
+// in one object differ in their capitals only, since encoding/json takes the one
+// for the other.
 func (c *Claims) Decode(v any) error {
-	seen := make(map[string]struct{})
-	err := jose.Object(c.text, func(name, _ []byte) error {
-		folded := strings.ToLower(string(name))
-		if _, twice := seen[folded]; twice {
-			return fmt.Errorf("bearer: the claims have the name %.60q twice, in different capitals", folded)
-		}
-		seen[folded] = struct{}{}
-		return nil
-	})
-	if err != nil {
-		return err
+	if err := distinct(c.text); err != nil {
+		return fmt.Errorf("bearer: the claims: %w", err)
 	}
 	if err := json.Unmarshal(c.text, v); err != nil {
 		return fmt.Errorf("bearer: the claims: %w", err)
 	}
 	return nil
+}
+
+// distinct looks for names that encoding/json takes for one another.
+func distinct(value []byte) error {
+	if len(value) > 0 && value[0] == '[' {
+		return jose.Array(value, distinct)
+	}
+	if len(value) > 0 && value[0] != '{' {
+		return nil
+	}
+	seen := make(map[string]struct{})
+	return jose.Object(value, func(name, value []byte) error {
+		folded := strings.Map(fold, string(name))
+		if _, twice := seen[folded]; twice {
+			return fmt.Errorf("the name %.60q is there twice, in different capitals", name)
+		}
+		seen[folded] = struct{}{}
+		return distinct(value)
+	})
+}
+
+// fold returns the same rune for all that differ in case only, as encoding/json
+// does: the long s is an s.
+func fold(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
 }
 
 // Format prints issuer, subject and ID: the rest may be personal.

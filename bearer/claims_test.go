@@ -87,9 +87,19 @@ func TestClaimsAreTheCallersOwn(t *testing.T) {
 // encoding/json takes Account for account: a token that has both could say one
 // thing to us and another to a struct.
 func TestDecodeRefusesNamesThatDifferInCase(t *testing.T) {
-	c, _ := bearer.From(wantAccepted(t, newAuthenticator(t, bearer.Config{}), hs(claims(m{"account": "a", "Account": "b"}))))
-	var own struct{ Account string }
-	if err := c.Decode(&own); err == nil || own.Account != "" || !strings.Contains(err.Error(), "capitals") {
+	type inner struct{ Account string }
+	for _, changes := range []m{
+		{"account": "a", "Account": "b"}, {"account": "a", "ACCOUNT": "b"}, {"sub": "a", "\u017fub": "b"}, {"x": m{"kid": 1, "\u212aid": 2}}, {"x": []any{m{"a": 1, "A": 2}}},
+	} {
+		c, _ := bearer.From(wantAccepted(t, newAuthenticator(t, bearer.Config{}), hs(claims(changes))))
+		var own inner
+		if err := c.Decode(&own); err == nil || own.Account != "" || !strings.Contains(err.Error(), "capitals") {
+			t.Errorf("%v: %+v, %v", changes, own, err)
+		}
+	}
+	c, _ := bearer.From(wantAccepted(t, newAuthenticator(t, bearer.Config{}), hs(claims(m{"Account": "a", "x": m{"account": "b", "y": []any{m{"account": 1}, "account"}}}))))
+	var own inner
+	if err := c.Decode(&own); err != nil || own.Account != "a" {
 		t.Errorf("%+v, %v", own, err)
 	}
 }

@@ -30,8 +30,8 @@ type Config struct {
 	Revoked func(ctx context.Context, c *Claims) (bool, error)
 
 	// Remember is how many verified tokens are remembered until they expire, so
-	// that a token in use costs a hash and not a signature. Each takes about twice
-	// its length. -1 remembers none. Default: 8192.
+	// that a token in use costs a hash and not a signature. Each takes about a
+	// kilobyte besides its claims. -1 remembers none. Default: 8192.
 	Remember int
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time

@@ -107,6 +107,13 @@ func TestMistakesInAConfig(t *testing.T) {
 		{"two keys with one ID", withIssuer(func(is *bearer.Issuer) {
 			is.KeySet = bearer.StaticKeys(bearer.Key{ID: "a", Secret: secret}, bearer.Key{ID: "a", Secret: secret + "!"})
 		}), []string{"same kid"}},
+		{"sixty-five keys", withIssuer(func(is *bearer.Issuer) {
+			keys := make([]bearer.Key, 65)
+			for i := range keys {
+				keys[i] = bearer.Key{ID: fmt.Sprint(i), Secret: secret}
+			}
+			is.KeySet = bearer.StaticKeys(keys...)
+		}), []string{"more than 64"}},
 		{"several bad keys", withIssuer(func(is *bearer.Issuer) {
 			is.KeySet = bearer.StaticKeys(bearer.Key{Secret: "short"}, bearer.Key{ID: "good", Secret: secret}, bearer.Key{Public: ed25519.PublicKey("short")})
 		}), []string{"StaticKeys[0]", "StaticKeys[2]"}},
@@ -115,6 +122,7 @@ func TestMistakesInAConfig(t *testing.T) {
 			is.Algorithms = []bearer.Algorithm{bearer.HS512}
 			is.KeySet = bearer.StaticJWKS([]byte(`{"kty":"oct","k":"` + b64(secret[:40]) + `"}`))
 		}), []string{"shorter than the hash of HS512"}},
+		{"a set for other algorithms", withIssuer(func(is *bearer.Issuer) { rs(is); is.KeySet = bearer.StaticJWKS([]byte(ecSet("a", ecKey()))) }), []string{"no key in it fits"}},
 		{"a file that is not there", withIssuer(func(is *bearer.Issuer) { is.KeySet = bearer.KeyFile("/nowhere/keys.json") }), []string{"/nowhere/keys.json"}},
 
 		{"no address of keys", remote(bearer.RemoteConfig{}), []string{"RemoteConfig.URL: is empty"}},

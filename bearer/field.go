@@ -32,8 +32,8 @@ func fieldToken(fields []string) (string, finding) {
 	const scheme = "bearer"
 	field := fields[0]
 	// The scheme is a token (RFC 9110 section 11.4): in "BearerX" it is another.
-	if len(field) < len(scheme) || !strings.EqualFold(field[:len(scheme)], scheme) ||
-		(len(field) > len(scheme) && isTokenByte(field[len(scheme)])) {
+	if len(field) < len(scheme) || field[:len(scheme)] != "Bearer" && !strings.EqualFold(field[:len(scheme)], scheme) ||
+		len(field) > len(scheme) && isTokenByte(field[len(scheme)]) {
 		return "", nothing
 	}
 	rest := strings.TrimLeft(field[len(scheme):], " ")

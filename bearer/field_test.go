@@ -90,6 +90,9 @@ func TestTheAuthorizationField(t *testing.T) {
 
 		{"an unknown opaque key", []string{"Bearer acme_other"}, 401, invalid},
 		{"a JWT with a bad signature", []string{"Bearer " + good[:len(good)-4] + "AAAA"}, 401, invalid},
+		{"an expired JWT", []string{"Bearer " + hs(claims(m{"exp": 1}))}, 401, `Bearer realm="test", error="invalid_token", error_description="The key has expired."`},
+		{"a JWT for another service", []string{"Bearer " + hs(claims(m{"aud": "x"}))}, 401, invalid},
+		{"an encrypted token", []string{"Bearer a.b.c.d.e"}, 401, invalid},
 		{"a token of 8193 bytes", []string{"Bearer " + strings.Repeat("a", 8193)}, 401, invalid},
 		{"a token of 8193 bytes that is not in the grammar either", []string{"Bearer " + strings.Repeat(",", 8193)}, 401, invalid},
 	} {

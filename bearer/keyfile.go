@@ -23,11 +23,11 @@ import (
 // ever read.
 func KeyFile(path string) KeySet {
 	return KeySet{func(o opening) (source, error) {
-		f := &fileKeys{path: path, algorithms: o.algorithms, logger: o.logger}
+		f := &fileKeys{path: path, algorithms: o.algorithms, logger: o.logger, epoch: o.now()}
 		if err := f.load(); err != nil {
 			return nil, &keystile.ConfigError{Field: o.field + ": bearer.KeyFile", Value: path, Reason: "cannot be used: " + err.Error()}
 		}
-		f.looked = o.now()
+		f.next.Store(int64(lookEvery))
 		return f, nil
 	}}
 }
@@ -42,11 +42,13 @@ type fileKeys struct {
 	algorithms []jose.Algorithm
 	logger     *slog.Logger
 
-	set    atomic.Pointer[jose.Set]
-	mu     sync.Mutex
-	looked time.Time   // when the file was last looked at
-	seen   fs.FileInfo // as it was then
-	wrong  string      // what has been logged about it
+	set   atomic.Pointer[jose.Set]
+	epoch time.Time
+	next  atomic.Int64 // when the file is to be looked at again, in nanoseconds since epoch
+
+	mu    sync.Mutex  // held while it is
+	seen  fs.FileInfo // as it was then
+	wrong string      // what has been logged about it
 }
 
 func (f *fileKeys) find(_ context.Context, now time.Time, h *jose.Header) ([]*jose.Key, error) {
@@ -62,14 +64,13 @@ func (f *fileKeys) serves(k *jose.Key, now time.Time) bool {
 // look reads the file again if it has changed. One request does so, the others go
 // on with the keys in hand.
 func (f *fileKeys) look(now time.Time) {
-	if !f.mu.TryLock() {
+	at := int64(now.Sub(f.epoch))
+	// More than lookEvery ahead is a clock that was put back.
+	if ahead := f.next.Load() - at; ahead > 0 && ahead <= int64(lookEvery) || !f.mu.TryLock() {
 		return
 	}
 	defer f.mu.Unlock()
-	if since := now.Sub(f.looked); since >= 0 && since < lookEvery {
-		return
-	}
-	f.looked = now
+	f.next.Store(at + int64(lookEvery))
 	info, err := os.Stat(f.path)
 	if err == nil && f.seen != nil && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size() {
 		return

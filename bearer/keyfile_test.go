@@ -109,6 +109,18 @@ func TestSingleJWK(t *testing.T) {
 	}
 }
 
+// A set may hold keys for algorithms that are not wanted here.
+func TestASetWithKeysForOtherAlgorithms(t *testing.T) {
+	point := string(must(ec384().PublicKey.Bytes()))
+	text := fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-384","kid":"b","x":%q,"y":%q},%s`, b64(point[1:49]), b64(point[49:]), ecSet("a", ecKey())[len(`{"keys":[`):])
+	a := newAuthenticator(t, withIssuer(func(is *bearer.Issuer) {
+		is.Algorithms, is.KeySet = []bearer.Algorithm{bearer.ES256}, bearer.StaticJWKS([]byte(text))
+	}))
+	wantAccepted(t, a, ecToken("a", ecKey(), nil))
+	_, err := present(a, sign(bearer.ES384, ec384(), `{"alg":"ES384","kid":"b"}`, claims(nil)))
+	wantRefused(t, err, keystile.CodeUnauthorized, "does not sign with")
+}
+
 // R33: what a JWK says of its use counts.
 func TestKeysForSomethingElse(t *testing.T) {
 	for _, member := range []string{`"use":"enc"`, `"key_ops":["encrypt"]`, `"key_ops":[]`, `"alg":"A256KW"`, `"alg":"HS512"`} {

@@ -3,6 +3,7 @@ package bearer
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -70,11 +71,15 @@ func StaticKeys(keys ...Key) KeySet {
 		made := make([]*jose.Key, 0, len(keys))
 		for i, k := range keys {
 			at := fmt.Sprintf("%s: bearer.StaticKeys[%d]", o.field, i)
-			if key, err := k.compile(); err != nil {
+			key, err := k.compile()
+			switch {
+			case err != nil:
 				m.add(at, k.ID, err.Error())
-			} else if reason := misfit(key, o.algorithms); reason != "" {
-				m.add(at, k.ID, reason)
-			} else {
+			case tooShort(key, o.algorithms) != "":
+				m.add(at, k.ID, tooShort(key, o.algorithms))
+			case !fits(key, o.algorithms) && len(o.algorithms) > 0:
+				m.add(at, k.ID, "fits none of the Algorithms of the issuer; list the one that the key is for")
+			default:
 				made = append(made, key)
 			}
 		}
@@ -118,33 +123,42 @@ func StaticJWKS(text []byte) KeySet {
 	}}
 }
 
-// parseSet reads a set whose every key must be of use.
+// parseSet reads a set of one's own, which must have a key that is of use and no
+// secret that is too short.
 func parseSet(text []byte, algorithms []jose.Algorithm) (*jose.Set, error) {
 	set, err := jose.ParseSet(text)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range set.Keys() {
-		if reason := misfit(k, algorithms); reason != "" {
+		if reason := tooShort(k, algorithms); reason != "" {
 			return nil, fmt.Errorf("the key %.60q %s", k.ID(), reason)
 		}
+	}
+	if len(algorithms) > 0 && !useful(set, algorithms) {
+		return nil, errNoUse
 	}
 	return set, nil
 }
 
-// misfit returns why k is of no use with the algorithms, or "". A secret must be
-// long enough for each of them that it is not barred from.
-func misfit(k *jose.Key, algorithms []jose.Algorithm) string {
-	fits := false
+var errNoUse = errors.New("no key in it fits the Algorithms of the issuer")
+
+// useful reports whether some key of set fits the algorithms.
+func useful(set *jose.Set, algorithms []jose.Algorithm) bool {
+	return slices.ContainsFunc(set.Keys(), func(k *jose.Key) bool { return fits(k, algorithms) })
+}
+
+func fits(k *jose.Key, algorithms []jose.Algorithm) bool {
+	return slices.ContainsFunc(algorithms, k.Fits)
+}
+
+// tooShort returns what is wrong with a secret that one of the algorithms could
+// use if it were longer, or "".
+func tooShort(k *jose.Key, algorithms []jose.Algorithm) string {
 	for _, a := range algorithms {
-		if k.Fits(a) {
-			fits = true
-		} else if k.TooShort(a) {
+		if k.TooShort(a) {
 			return fmt.Sprintf("is a secret shorter than the hash of %s (RFC 7518 section 3.2); use %d random bytes or more", a, a.MinSecret())
 		}
-	}
-	if !fits && len(algorithms) > 0 {
-		return "fits none of the Algorithms of the issuer; list the one that the key is for"
 	}
 	return ""
 }

@@ -60,6 +60,9 @@ const (
 // first when a token is to be verified. Only public keys in it count. A set that
 // cannot be fetched, or that has no usable key, replaces nothing: the keys in hand
 // stay in force until MaxAge. A key that is no longer in a good one is refused.
+//
+// A token whose kid is new causes a fetch; one without kid is tried with the keys
+// in hand. An issuer that replaces its keys should therefore name them.
 func RemoteKeys(c RemoteConfig) KeySet {
 	return KeySet{func(o opening) (source, error) {
 		var m mistakes

@@ -195,12 +195,10 @@ func (r *remoteKeys) fetch(ctx context.Context) (*jose.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bearer: the key set: %w", err)
 	}
-	for _, k := range set.Keys() {
-		if misfit(k, r.algorithms) == "" {
-			return set, nil
-		}
+	if !useful(set, r.algorithms) {
+		return nil, fmt.Errorf("bearer: the key set: %w", errNoUse)
 	}
-	return nil, errors.New("bearer: the key set has no key for the algorithms of the issuer")
+	return set, nil
 }
 
 // land puts what a flight brought in force.

@@ -1,6 +1,10 @@
 package bearer_test
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/json"
@@ -254,6 +258,22 @@ func TestNeighbouringAlgorithms(t *testing.T) {
 	} {
 		_, err := present(a, token)
 		wantRefused(t, err, keystile.CodeUnauthorized, "no key that the token could be signed with")
+	}
+}
+
+// The salt of PSS is as long as the hash (RFC 7518 section 3.5), which golang-jwt
+// leaves open.
+func TestPSSSaltsOfOtherLengths(t *testing.T) {
+	a := newAuthenticator(t, withIssuer(func(is *bearer.Issuer) {
+		is.Algorithms, is.KeySet = []bearer.Algorithm{bearer.PS256}, bearer.StaticKeys(bearer.Key{Public: &rsaKey().PublicKey})
+	}))
+	input := b64(`{"alg":"PS256"}`) + "." + b64(claims(nil))
+	hashed := sha256.Sum256([]byte(input))
+	for _, salt := range []int{32, 1, 20, 31, 33, 64, rsa.PSSSaltLengthAuto} {
+		signature := must(rsa.SignPSS(rand.Reader, rsaKey(), crypto.SHA256, hashed[:], &rsa.PSSOptions{SaltLength: salt}))
+		if _, err := present(a, input+"."+b64(string(signature))); (err == nil) != (salt == 32) {
+			t.Errorf("a salt of %d bytes: %v", salt, err)
+		}
 	}
 }
 

@@ -80,6 +80,12 @@ func (s *scanner) peek() byte {
 }
 
 func (s *scanner) space() {
+	if s.peek() <= ' ' { // in most tokens there is none
+		s.skip()
+	}
+}
+
+func (s *scanner) skip() {
 	for s.at < len(s.text) {
 		switch s.text[s.at] {
 		case ' ', '\t', '\n', '\r':

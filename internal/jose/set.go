@@ -157,12 +157,14 @@ func (s *Set) Succeed(old *Set) {
 	if old == nil {
 		return
 	}
+	// A set may hold one key twice. Each *Key of the old one takes one place here
+	// or is Gone: none may be left that is neither, and so trusted for ever.
+	taken := make([]bool, len(s.keys))
 	for _, k := range old.keys {
 		stays := false
 		for i, own := range s.keys {
-			if own.Equal(k) {
-				s.keys[i] = k
-				stays = true
+			if !taken[i] && own.Equal(k) {
+				s.keys[i], taken[i], stays = k, true, true
 				break
 			}
 		}

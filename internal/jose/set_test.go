@@ -36,6 +36,11 @@ func oct(kid, k string) string {
 
 func set(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
+// factorable is the modulus of a key that Wycheproof has from a bad generator.
+const factorable = "AanFpofbj7KjD4Lf-N2hVMKR7yewSyXhhbirIMTGpfYEhZ_lnt5UoK98DnKIgArXGTu3MaW_HhFw16HGaTDUHqPrId7fe4r11CqRw09yBFuW79V8sYI" +
+	"wHdzCaWflUI6auImYbVfoN9_nD5n8N8SY9DwXw7mwZM9wREPXoDPgOoIWl6q_MPsp7n0zs3Z5ZaiQWOOzl1S9OhwAfSiiOwz6efnXEaxuTEtPd7BjSx" +
+	"7NaFka8Dx9U7YqXy2RFj1O9PjyaDGuRh7YXsX3iMUSP_wSyHQg_c_qHRtKUsNSGCT7OZg0hzm2KphtjnayKJvC64vAbROBR4Ubg6Bxg9IQVZ-QYyE"
+
 func TestSets(t *testing.T) {
 	n := b64(rsaKey().N.Bytes())
 	many := make([]string, jose.MaxKeys+1)
@@ -99,6 +104,7 @@ func TestSets(t *testing.T) {
 		{"a private key", set(jwk(map[string]any{"d": b64(make([]byte, 32))})), 0, 0, "private key"},
 		{"half an Ed25519 key", set(`{"kty":"OKP","crv":"Ed25519","x":"` + b64(make([]byte, 16)) + `"}`), 0, 0, "Ed25519"},
 		{"an RSA key of 1024 bits", set(rsaJWK(b64(rsaKey().N.Bytes()[:128]), "AQAB")), 0, 0, "shorter than 2048"},
+		{"an RSA key that can be factored", set(rsaJWK(factorable, "AQAB")), 0, 0, "CVE-2017-15361"},
 		{"an RSA key with the exponent 1", set(rsaJWK(n, "AQ")), 0, 0, "exponent"},
 		{"an RSA key with an exponent beyond int64", set(rsaJWK(n, b64([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1}))), 0, 0, "exponent"},
 		{"an RSA key with an exponent of a kilobyte", set(rsaJWK(n, b64(append(make([]byte, 1023), 3)))), 0, 0, "exponent"},
@@ -181,6 +187,25 @@ func TestAKeyThatLeavesItsSetIsGone(t *testing.T) {
 	for _, k := range next.Keys() {
 		if k.Gone() {
 			t.Errorf("%v is in the set and gone", k)
+		}
+	}
+}
+
+// A set that holds one key twice must not hide one of the two from its end.
+func TestAKeyThatIsThereTwiceIsGoneTwice(t *testing.T) {
+	twice := set(jwk(map[string]any{"kid": nil}), jwk(map[string]any{"kid": nil}))
+	one := set(jwk(map[string]any{"kid": nil}))
+	for _, middle := range []string{twice, one} {
+		first, second := must(jose.ParseSet([]byte(twice))), must(jose.ParseSet([]byte(middle)))
+		seen := append([]*jose.Key(nil), first.Keys()...)
+		second.Succeed(first)
+		seen = append(seen, second.Keys()...)
+		last := must(jose.ParseSet([]byte(set(jwk(map[string]any{"kid": "new", "alg": "ES256"})))))
+		last.Succeed(second)
+		for i, k := range seen {
+			if !k.Gone() {
+				t.Errorf("key %d was removed and is not gone", i)
+			}
 		}
 	}
 }

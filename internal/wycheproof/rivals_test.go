@@ -2,6 +2,7 @@ package wycheproof
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 
 	"github.com/MicahParks/jwkset"
@@ -23,6 +24,20 @@ type library struct {
 	primitive func(alg string, key any, msg, sig []byte) bool
 }
 
+// version returns that of a module in go.mod. A test binary does not know it.
+func version(module string) string {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == module {
+			return words[1]
+		}
+	}
+	return "of unknown version"
+}
+
 var rivals = []library{golangJWT, goJOSE, jwx}
 
 var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"}
@@ -30,7 +45,7 @@ var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", 
 // golang-jwt reads no JWKs, so jwkset, which its documentation names, reads them.
 // Its Parse wants claims; this is Parse without them.
 var golangJWT = library{
-	name: "golang-jwt v5.2.2 with jwkset v0.5.19",
+	name: "golang-jwt " + version("github.com/golang-jwt/jwt/v5") + " with jwkset " + version("github.com/MicahParks/jwkset"),
 	compact: func(keys json.RawMessage, token string) bool {
 		var set jwkset.JWKSMarshal
 		if json.Unmarshal(keys, &set) != nil || set.Keys == nil {
@@ -79,7 +94,7 @@ var golangJWT = library{
 }
 
 var goJOSE = library{
-	name: "go-jose v4.1.8",
+	name: "go-jose " + version("github.com/go-jose/go-jose/v4"),
 	compact: func(keys json.RawMessage, token string) bool {
 		var set josev4.JSONWebKeySet
 		if json.Unmarshal(keys, &set) != nil || set.Keys == nil {
@@ -93,7 +108,7 @@ var goJOSE = library{
 		for _, a := range algorithms {
 			allowed = append(allowed, josev4.SignatureAlgorithm(a))
 		}
-		t, err := josev4.ParseSigned(token, allowed)
+		t, err := josev4.ParseSignedCompact(token, allowed)
 		if err != nil || len(t.Signatures) != 1 {
 			return false
 		}
@@ -107,7 +122,7 @@ var goJOSE = library{
 }
 
 var jwx = library{
-	name: "jwx v3.3.0",
+	name: "jwx " + version("github.com/lestrrat-go/jwx/v3"),
 	compact: func(keys json.RawMessage, token string) bool {
 		set, err := jwk.Parse(keys)
 		if err != nil {
