@@ -12,14 +12,31 @@ import (
 
 	"github.com/keystile/keystile"
 	"github.com/keystile/keystile/apikey"
+	"github.com/keystile/keystile/envelope"
 	"github.com/keystile/keystile/limiter"
 )
 
 var nothing = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
-// newChain returns a Guard with API keys, the same with a limiter of three
-// windows and a lease inside, and a key that is cached among many.
-func newChain(t testing.TB) (guarded, chain http.Handler, secret keystile.Secret) {
+// stack is a Guard with API keys; the same with a limiter of three windows and a
+// lease inside; both in an envelope, around a handler that writes JSON; and a key
+// that is cached among many.
+type stack struct {
+	guarded, limited, enveloped http.Handler
+	secret                      keystile.Secret
+}
+
+var object = []byte(`{"hello":"world"}`)
+
+// smallJSON sets its Content-Type without allocating.
+var smallJSON = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	w.Header()["Content-Type"] = contentType
+	_, _ = w.Write(object)
+})
+
+var contentType = []string{"application/json"}
+
+func newStack(t testing.TB) stack {
 	t.Helper()
 	store := apikey.NewMemoryStore()
 	keys, err := apikey.New(apikey.Config{Store: store, Feed: store, Format: apikey.Format{Prefix: "demo_"}})
@@ -47,14 +64,21 @@ func newChain(t testing.TB) (guarded, chain http.Handler, secret keystile.Secret
 	if err != nil {
 		t.Fatal(err)
 	}
-	guarded, chain = guard.Wrap(nothing), guard.Wrap(limits.Wrap(nothing))
+	env, err := envelope.New(envelope.Config{Style: envelope.StatusData{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stack{
+		guarded: guard.Wrap(nothing), limited: guard.Wrap(limits.Wrap(nothing)),
+		enveloped: keystile.Chain(env.Wrap, guard.Wrap, limits.Wrap)(smallJSON),
+	}
 	for i := range 1000 {
-		if _, secret, err = keys.Issue(t.Context(), apikey.Draft{Account: fmt.Sprint("acct-", i)}); err != nil {
+		if _, s.secret, err = keys.Issue(t.Context(), apikey.Draft{Account: fmt.Sprint("acct-", i)}); err != nil {
 			t.Fatal(err)
 		}
-		guarded.ServeHTTP(httptest.NewRecorder(), withKey(string(secret)))
+		s.guarded.ServeHTTP(httptest.NewRecorder(), withKey(string(s.secret)))
 	}
-	return guarded, chain, secret
+	return s
 }
 
 func withKey(key string) *http.Request {
@@ -64,10 +88,12 @@ func withKey(key string) *http.Request {
 }
 
 // The counts of a whole chain: the record and the copy of the request for the
-// Guard; the decision and one string of numbers for the limiter.
+// Guard; the decision and one string of numbers for the limiter; the writer of
+// the envelope.
 func TestAllocationsOfTheChain(t *testing.T) {
-	guarded, chain, secret := newChain(t)
-	broken := string(secret[:len(secret)-1]) + map[bool]string{true: "1", false: "0"}[secret[len(secret)-1] == '0']
+	s := newStack(t)
+	good := string(s.secret)
+	broken := good[:len(good)-1] + map[bool]string{true: "1", false: "0"}[good[len(good)-1] == '0']
 	for _, tt := range []struct {
 		name   string
 		h      http.Handler
@@ -75,9 +101,10 @@ func TestAllocationsOfTheChain(t *testing.T) {
 		status int
 		most   float64
 	}{
-		{"a Guard with a cached key", guarded, string(secret), 200, 2},
-		{"a limiter inside", chain, string(secret), 200, 4},
-		{"a key with a bad checksum", chain, broken, 401, 4},
+		{"a Guard with a cached key", s.guarded, good, 200, 2},
+		{"a limiter inside", s.limited, good, 200, 4},
+		{"an envelope around both", s.enveloped, good, 200, 5},
+		{"a key with a bad checksum", s.limited, broken, 401, 4},
 	} {
 		w, r := httptest.NewRecorder(), withKey(tt.key)
 		w.Body = nil
@@ -95,17 +122,19 @@ func TestAllocationsOfTheChain(t *testing.T) {
 // do: hash the key, look it up in an LRU, put a value into the context. Compare
 // within one run: go test -run '^$' -bench Chain -count 6 ./examples
 func BenchmarkChain(b *testing.B) {
-	guarded, chain, secret := newChain(b)
-	broken := string(secret[:len(secret)-1]) + "!"
+	s := newStack(b)
+	good := string(s.secret)
+	broken := good[:len(good)-1] + "!"
 	for _, c := range []struct {
 		name string
 		h    http.Handler
 		key  string
 	}{
-		{"floor", newFloor(b, string(secret)), string(secret)},
-		{"guard", guarded, string(secret)},
-		{"guard+limiter", chain, string(secret)},
-		{"refused", chain, broken},
+		{"floor", newFloor(b, good), good},
+		{"guard", s.guarded, good},
+		{"guard+limiter", s.limited, good},
+		{"envelope+guard+limiter", s.enveloped, good},
+		{"refused", s.limited, broken},
 	} {
 		b.Run(c.name+"/serial", func(b *testing.B) {
 			b.ReportAllocs()

@@ -102,7 +102,20 @@ func rows() []row {
 			want: refusal(400, "invalid_request", "The request is malformed.", `"detail":"Send a JSON object such as {\"name\":\"my key\"}.",`)},
 		{name: "keys are listed", path: "/api-keys", as: "noscope", status: 200, want: `{"status":"success","data":[{"id":"ID","name":"noscope","hint":"HINT","created_at":"TIME","last_used_at":"TIME"}]}`},
 		{name: "a key that is not there", method: "DELETE", path: "/api-keys/key_none", as: "pro", status: 404, want: notFound},
-		{name: "a path value that is encoded", method: "DELETE", path: "/api-keys/a%2Fb", as: "pro", status: 404, want: notFound},
+		{name: "OPTIONS", method: "OPTIONS", path: "/hello", as: "pro", status: 405, want: notAllowed, headers: map[string]string{"Allow": "GET, HEAD"}},
+		{name: "OPTIONS without a credential", method: "OPTIONS", path: "/hello", status: 401, want: unauthorized, headers: refused},
+		{name: "a made-up method", method: "BREW", path: "/hello", as: "pro", status: 405, want: notAllowed},
+		{name: "a trailing slash", path: "/hello/", as: "pro", status: 404, want: notFound},
+		{name: "a trailing slash without a credential", path: "/hello/", status: 401, want: unauthorized},
+		{name: "a handler's own error", path: "/odd?how=error", as: "jwt", status: 418, want: `{"type":"about:blank","title":"I'm a teapot","status":418,"detail":"no tea today","code":"im_a_teapot"}` + "\n", headers: map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store"}},
+		{name: "a status and no body", path: "/odd?how=status", as: "jwt", status: 202, want: `{"status":"success","data":null}`},
+		{name: "nothing at all", path: "/odd", as: "jwt", status: 200, want: `{"status":"success","data":null}`},
+		{name: "a panic after a status", path: "/odd?how=late", as: "jwt", status: 500, want: refusal(500, "internal", "Something went wrong on the server.", "")},
+		{name: "a malformed Basic", path: "/hello", fields: http.Header{"Authorization": {"Basic !!!"}}, status: 401, want: unauthorized, headers: refused},
+		{name: "two Authorization fields", path: "/hello", fields: http.Header{"Authorization": {"Basic a", "Bearer b"}}, status: 400, want: refusal(400, "invalid_request", "The request is malformed.", `"detail":"Send one kind of credential, not several.",`)},
+		{name: "a JWT with another signature", path: "/hello", fields: http.Header{"Authorization": {"Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}}, status: 401, want: unauthorized},
+		{name: "a token mints a key that ends with it", method: "POST", path: "/api-keys", as: "jwt", body: `{"name":"short"}`, status: 201,
+			want: `{"status":"success","data":{"id":"ID","name":"short","key":"KEY","hint":"HINT","created_at":"TIME","expires_at":"TIME"}}`},
 	}
 	for i := range 10 {
 		all = append(all, row{name: fmt.Sprintf("free, request %d", i+1), path: "/hello", as: "free", status: 200, want: hello("free", "free", "apikey"), headers: map[string]string{
@@ -128,7 +141,7 @@ var (
 		{`"id":"key_[0-9A-Za-z]{20}"`, `"id":"ID"`},
 		{`"key":"demo_[0-9A-Za-z]{36}"`, `"key":"KEY"`},
 		{`"hint":"demo_[0-9A-Za-z]{8}"`, `"hint":"HINT"`},
-		{`"(created_at|last_used_at)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`, `"$1":"TIME"`},
+		{`"(created_at|last_used_at|expires_at)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`, `"$1":"TIME"`},
 		{`"retry_after":[1-9][0-9]{0,3},`, `"retry_after":WAIT,`},
 		{`"reset":[12][0-9]{9},`, `"reset":RESET,`},
 	}

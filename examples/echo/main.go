@@ -30,5 +30,6 @@ func routes(s *service.Service) http.Handler {
 	e.POST("/count", wrap(s.Count))
 	get("/stream", wrap(s.Stream))
 	get("/panic", wrap(s.Panic))
+	get("/odd", wrap(s.Odd))
 	return e
 }

@@ -32,5 +32,6 @@ func routes(s *service.Service) http.Handler {
 	router.POST("/count", gin.WrapF(s.Count))
 	get("/stream", gin.WrapF(s.Stream))
 	get("/panic", gin.WrapF(s.Panic))
+	get("/odd", gin.WrapF(s.Odd))
 	return router
 }

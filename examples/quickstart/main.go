@@ -22,5 +22,6 @@ func routes(s *service.Service) http.Handler {
 	mux.HandleFunc("POST /count", s.Count)
 	mux.HandleFunc("GET /stream", s.Stream)
 	mux.HandleFunc("GET /panic", s.Panic)
+	mux.HandleFunc("GET /odd", s.Odd)
 	return keystile.Routes(mux, s.Wrap)
 }

@@ -63,6 +63,20 @@ func (s *Service) Stream(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "]")
 }
 
+// Odd answers in ways of its own, so that they can be compared: ?how=error is
+// http.Error, status a status and no body, late a panic after a status.
+func (s *Service) Odd(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Query().Get("how") {
+	case "error":
+		http.Error(w, "no tea today", http.StatusTeapot)
+	case "status":
+		w.WriteHeader(http.StatusAccepted)
+	case "late":
+		w.WriteHeader(http.StatusTeapot)
+		panic("after a status")
+	}
+}
+
 // Panic shows what a client sees of one.
 func (s *Service) Panic(http.ResponseWriter, *http.Request) {
 	panic("somebody called /panic")
