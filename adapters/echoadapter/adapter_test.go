@@ -399,7 +399,7 @@ func TestAHeldBackStatusIsStillSent(t *testing.T) {
 	}, echoadapter.Wrap(held))
 	e.GET("/json", func(c echo.Context) error { return c.JSON(422, "no") })
 	e.GET("/error", func(echo.Context) error { return echo.NewHTTPError(422, "no") })
-	e.GET("/foreign", echo.WrapHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 422) })))
+	e.GET("/foreign", echo.WrapHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusUnprocessableEntity) })))
 	e.GET("/bare", echo.WrapHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(422) })))
 	for _, path := range []string{"/json", "/error", "/foreign", "/bare"} {
 		hooked, size = 0, 0
