@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/keystile/keystile"
@@ -74,21 +73,21 @@ func (a *Authenticator) Authenticate(r *http.Request) (*keystile.Principal, erro
 	case twice:
 		return nil, errTwice
 	}
-	addr := keystile.ClientAddr(r)
-	if !a.plaintext && !keystile.ClientTLS(r) && !addr.IsLoopback() {
+	from := originOf(r)
+	if !a.plaintext && !from.encrypted() {
 		return nil, errPlaintext
 	}
 	c := a.readers.get()
 	defer a.readers.put(c)
-	sum, refused := c.load(encoded)
-	if refused != nil {
+	l := login{from: from}
+	var refused *keystile.Error
+	if l.digest, refused = c.load(encoded); refused != nil {
 		return nil, refused
 	}
-	l := login{digest: sum, network: networkOf(addr)}
 	now := a.stamp()
 	if l.known = a.memory.get(&l.digest, now); l.known != nil {
 		l.sent = l.known.name
-	} else if refused := c.read(); refused != nil {
+	} else if refused = c.read(); refused != nil {
 		return nil, refused
 	} else {
 		l.sent = string(c.name)
@@ -98,12 +97,14 @@ func (a *Authenticator) Authenticate(r *http.Request) (*keystile.Principal, erro
 	if l.user, err = a.find(ctx, l.sent); err != nil {
 		return nil, err
 	}
-	if l.known.vouches(l.user) && l.known.open(l.network, now) {
+	if l.known.vouches(l.user) && l.known.open(from, now) {
 		markCached(ctx)
 		return l.known.principal(l.user), nil
 	}
-	if refused := c.read(); refused != nil { // what is remembered can be read
-		return nil, refused
+	if l.known != nil {
+		if refused = c.read(); refused != nil {
+			return nil, refused
+		}
 	}
 	return a.login(ctx, &l, string(c.secret))
 }
@@ -155,11 +156,11 @@ func (*Authenticator) Format(f fmt.State, _ rune) {
 
 // login is what is known of credentials.
 type login struct {
-	digest  digest
-	sent    string // the name that was sent
-	network netip.Addr
-	known   *remembered // nil: nothing is
-	user    *User       // nil: the name is nobody's
+	digest digest
+	sent   string // the name that was sent
+	from   origin
+	known  *remembered // nil: nothing is
+	user   *User       // nil: the name is nobody's
 
 	principal *keystile.Principal // once the user has been admitted
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -90,34 +91,36 @@ type brake struct {
 // acquaintance is a network from which a user has logged in.
 type acquaintance struct {
 	network netip.Addr
+	host    string       // one of it, as origin.host
 	closed  atomic.Int64 // the stamp until which the pair has to wait, as far as is known
 	last    atomic.Int64 // the stamp of the last success
 }
 
-const (
-	maxAcquaintances = 1 << 14
-	acquaintedFor    = stamp(30 * 24 * time.Hour)
-)
+const acquaintedFor = stamp(30 * 24 * time.Hour)
 
-func newBrake(t Throttles) *brake {
-	known, _ := simplelru.NewLRU[string, *acquaintance](maxAcquaintances, nil) // fails for no other size than 0
+func newBrake(t Throttles, size int) *brake {
+	forget := func(_ string, q *acquaintance) { q.closed.Store(math.MaxInt64) } // whoever still has it asks anew
+	known, _ := simplelru.NewLRU(size, forget)                                  // fails for no other size than 0
 	return &brake{Throttles: t, known: known}
 }
 
-// networkOf returns what stands for the client's network: an IPv4 address or the
-// first of a /64. The zero Addr, of clients whose address is not known, is a
-// network of its own.
-func networkOf(addr netip.Addr) netip.Addr {
-	if addr.Is6() {
-		p, _ := addr.Prefix(64)
-		return p.Addr()
+// acquaint returns the acquaintance of a's user and network. There is one of each:
+// when it is closed, it is closed for all who have it.
+func (b *brake) acquaint(a *attempt) *acquaintance {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q, ok := b.known.Get(a.keys.pair)
+	if !ok {
+		q = &acquaintance{network: a.network, host: a.from.host}
+		b.known.Add(a.keys.pair, q)
 	}
-	return addr
+	return q
 }
 
 // attempt is one attempt to log in.
 type attempt struct {
 	brake   *brake
+	from    origin
 	network netip.Addr
 	keys    struct{ pair, network, user string }
 	known   *acquaintance // nil: the user is new there
@@ -126,11 +129,11 @@ type attempt struct {
 // attempt begins one under a user's own name, or under the one that was sent
 // where that is nobody's. Names go into the keys as digests: people type passwords
 // where names belong, and a shared Throttle writes its keys down.
-func (b *brake) attempt(name string, network netip.Addr, now stamp) *attempt {
-	a := &attempt{brake: b, network: network}
-	from := network.String()
-	a.keys.pair = throttleName("pair", name, from)
-	a.keys.network = "basicauth:network:" + from
+func (b *brake) attempt(name string, from origin, now stamp) *attempt {
+	a := &attempt{brake: b, from: from, network: from.network()}
+	network := a.network.String()
+	a.keys.pair = throttleName("pair", name, network)
+	a.keys.network = "basicauth:network:" + network
 	a.keys.user = throttleName("user", name)
 	b.mu.Lock()
 	known, _ := b.known.Get(a.keys.pair)
@@ -198,11 +201,7 @@ func (a *attempt) failed(ctx context.Context, now stamp) error {
 // error of a Throttle, which is no reason to refuse anybody.
 func (a *attempt) succeeded(ctx context.Context, now stamp) error {
 	if a.known == nil {
-		a.known = &acquaintance{network: a.network}
-		a.known.last.Store(int64(now))
-		a.brake.mu.Lock()
-		a.brake.known.Add(a.keys.pair, a.known)
-		a.brake.mu.Unlock()
+		a.known = a.brake.acquaint(a)
 	}
 	a.known.last.Store(int64(now))
 	a.known.closed.Store(0)

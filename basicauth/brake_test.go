@@ -236,6 +236,44 @@ func TestMemoryIsNoWayAroundTheThrottles(t *testing.T) {
 	login("192.0.2.1", 200)
 }
 
+// However many log in at the same time, there is one memory to close.
+func TestMemoryIsClosedForAllWhoLoggedInTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		basic := newBasic(t, basicauth.Config{Users: newUsers(t, user("alice", "s3cret")), MaxCompares: 1})
+		h := hold(basic, func(_ basicauth.PasswordHash, password string) bool { return password == "s3cret" })
+		var requests []*http.Request
+		for range 20 {
+			requests = append(requests, as("alice", "s3cret"))
+		}
+		logins(basic, func() { close(h.release) }, requests...)
+		want(t, basic, as("alice", "s3cret"), 200)
+		for i := range 7 {
+			_ = status(basic, guessing("192.0.2.1", "alice")(i))
+		}
+		want(t, basic, as("alice", "s3cret"), 429)
+		if n := h.compares.Load(); n != 7 {
+			t.Errorf("%d compares, want 7", n)
+		}
+	})
+}
+
+// A network that is forgotten, because too many others came after it, is a new one,
+// for what is remembered of passwords as well.
+func TestAForgottenNetworkIsNew(t *testing.T) {
+	c := newClock()
+	basic := newBasic(t, basicauth.Config{Users: newUsers(t, user("alice", "s3cret"), user("bob", "s3cret")), Now: c.Now, RememberSize: 8})
+	want(t, basic, as("alice", "s3cret"), 200)
+	for i := range 60 { // closes the network for those who are new there
+		_ = status(basic, as(fmt.Sprint("user", i), "x"))
+	}
+	want(t, basic, as("bob", "s3cret"), 429)
+	want(t, basic, as("alice", "s3cret"), 200)
+	for i := range 8 {
+		want(t, basic, from(fmt.Sprintf("2001:db8:0:%x::1", i), "bob", "s3cret"), 200)
+	}
+	want(t, basic, as("alice", "s3cret"), 429)
+}
+
 // A success of one's own is no way to a new start against others.
 func TestASuccessResetsItsOwnCountOnly(t *testing.T) {
 	s := newScene(t, "alice", "mallory")

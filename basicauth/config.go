@@ -34,7 +34,8 @@ type Config struct {
 	// up to a minute; negative: not at all. The user is looked up for every
 	// request all the same. Default: a minute.
 	Remember time.Duration
-	// RememberSize is how many logins are remembered. Default: 16384.
+	// RememberSize is how many logins are remembered, and of how many pairs of a
+	// user and a network that they belong together. Default: 16384.
 	RememberSize int
 
 	// MaxCompares is how many passwords are compared at once. Each takes a
@@ -82,7 +83,7 @@ func New(c Config) (*Authenticator, error) {
 		users: c.Users, plaintext: c.InsecureAllowPlaintext, now: c.Now, epoch: c.Now(), logger: c.Logger,
 		readers: newReaders(key),
 		memory:  newMemory(c.RememberSize, stamp(c.Remember)),
-		brake:   newBrake(c.Throttles.withDefaults(c.Now)),
+		brake:   newBrake(c.Throttles.withDefaults(c.Now), c.RememberSize),
 		flights: flights{all: make(map[question]*flight)},
 		gate:    newGate(c.MaxCompares, c.MaxWaiting),
 		comparer: comparer{

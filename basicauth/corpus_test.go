@@ -95,8 +95,8 @@ func TestTheCorpusOfApachesHtpasswd(t *testing.T) {
 				return
 			}
 			want(t, basic, as(corpus.User, corpus.Password), 200)
-			want(t, basic, as(corpus.User, corpus.WrongPassword), 401)
-			if tt.warning != "" { // cheap enough to be tried again
+			if tt.warning != "" || !underRace { // cheap enough to be tried again
+				want(t, basic, as(corpus.User, corpus.WrongPassword), 401)
 				want(t, basic, as("nobody", corpus.Password), 401)
 			}
 		})

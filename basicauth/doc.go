@@ -18,9 +18,10 @@
 // # What a login costs, and whom
 //
 // Password hashes are slow on purpose, so a password that was right is remembered
-// for up to a minute: under an HMAC with a key that only this process has, of
-// name, password and stored hash. The user is read for every request, so that a
-// changed password, a disabled user and another plan count from the next one.
+// for up to a minute: as an HMAC of the credentials under a key that only this
+// process has, beside the stored hash for which it was right. The user is read for
+// every request, so that a changed password, a disabled user and another plan count
+// from the next one.
 //
 // What is compared is compared at equal cost: whoever asks pays one compare of
 // each kind of hash that there is, known or unknown, disabled or not. Few compares

@@ -236,9 +236,10 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := htpasswd(t, passwords(t, line("bob", password)), basicauth.HtpasswdConfig{})
 	var out strings.Builder
 	for _, logger := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))} {
-		for _, v := range []any{u, &u, u.Hash, users, *found, found, basic, p, wrong, throttle, basicauth.Config{Users: users}, []basicauth.User{u}} {
+		for _, v := range []any{u, &u, u.Hash, users, *found, found, file, basic, p, wrong, throttle, basicauth.Config{Users: users}, []basicauth.User{u}} {
 			logger.Info("value", "v", v)
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 				fmt.Fprintf(&out, verb+"\n", v)

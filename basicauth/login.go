@@ -15,7 +15,7 @@ func (a *Authenticator) login(ctx context.Context, l *login, password string) (*
 		return nil, err
 	}
 	now := a.stamp()
-	try := a.brake.attempt(l.name(), l.network, now)
+	try := a.brake.attempt(l.name(), l.from, now)
 	if err := try.check(ctx, now); err != nil {
 		return nil, err
 	}

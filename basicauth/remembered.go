@@ -2,7 +2,6 @@ package basicauth
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,6 +63,8 @@ const (
 	// promoteEvery is how long an entry rests where it is in the order: moving it
 	// for every request would touch four others each time.
 	promoteEvery = stamp(time.Second)
+	// clockSlack forgives a clock that was read just before another one.
+	clockSlack = stamp(time.Second)
 	// maxFrom is how many networks of one login are remembered.
 	maxFrom = 8
 )
@@ -111,7 +112,7 @@ func (m *memory) get(d *digest, now stamp) *remembered {
 	if e == nil || e.digest != *d {
 		return nil
 	}
-	if now >= e.until || now < e.since { // the clock may have been set back
+	if now >= e.until || now < e.since-clockSlack { // the clock may have been set back
 		s.order.Remove(*d)
 		return nil
 	}
@@ -179,12 +180,13 @@ func (e *remembered) principal(u *User) *keystile.Principal {
 	return v.principal
 }
 
-// open reports whether the user may be let in from network without asking the
+// open reports whether the user may be let in from there without asking the
 // Throttles.
-func (e *remembered) open(network netip.Addr, now stamp) bool {
-	if q := e.latest.Load(); q.network == network {
+func (e *remembered) open(from origin, now stamp) bool {
+	if q := e.latest.Load(); from.host != "" && from.host == q.host {
 		return q.open(now)
 	}
+	network := from.network()
 	for _, q := range *e.from.Load() {
 		if q.network == network && q.open(now) {
 			e.latest.Store(q)
