@@ -299,3 +299,22 @@ func TestCloseWithAReadOnItsWay(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// A Verifier without a Store writes uses down where it is told to.
+func TestAVerifierWritesDownUses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told touched
+		var err error
+		store := apikey.NewMemoryStore()
+		k, secret := issue(t, newKeys(t, apikey.Config{Store: store}), apikey.Draft{})
+		v := must[*apikey.Verifier](t)(apikey.NewVerifier(apikey.VerifierConfig{Finder: store, Feed: store, Formats: []apikey.Format{acme}, Touch: told.touch(&err)}))
+		time.Sleep(time.Second)
+		wantVerdict(t, v, secret, "")
+		if err := v.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if uses, _ := told.take(); len(uses) != 1 || uses[0].ID != k.ID || !uses[0].At.Equal(time.Now()) {
+			t.Errorf("written: %v", uses)
+		}
+	})
+}
