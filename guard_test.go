@@ -340,7 +340,12 @@ func (f authFunc) Present(r *http.Request) bool { return r.Header.Get("X-Name") 
 func (f authFunc) Authenticate(r *http.Request) (*keystile.Principal, error) {
 	return f(r)
 }
-func (authFunc) Challenges(*http.Request, error) []string { return []string{"Test"} }
+func (authFunc) Challenges(_ *http.Request, err error) []string {
+	if e, ok := err.(*keystile.Error); ok && e.StatusCode() != http.StatusUnauthorized {
+		return nil
+	}
+	return []string{"Test"}
+}
 
 func TestIdentityNeverComesFromAHeader(t *testing.T) {
 	g := newGuard(t, keystile.GuardConfig{Authenticator: &scripted{absent: true, err: keystile.NoCredentials("")}, Optional: true})
