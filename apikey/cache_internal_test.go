@@ -2,12 +2,15 @@ package apikey
 
 import (
 	"context"
+	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"unsafe"
 
 	"github.com/keystile/keystile"
+	"github.com/keystile/keystile/internal/record"
 )
 
 // Two digests whose first 64 bits are alike cannot be made for a test, so the
@@ -105,6 +108,24 @@ func TestTheHotPartOfAnEntryIsOneCacheLine(t *testing.T) {
 	var e entry
 	if end := unsafe.Offsetof(e.principals) + unsafe.Sizeof(e.principals[0]); end > 64 {
 		t.Errorf("it takes %d bytes, want 64", end)
+	}
+}
+
+// Memory comes in sizes, and what is of one size lies side by side: what stays
+// must not lie among what each request throws away.
+func TestEntriesLieApartFromRequestRecords(t *testing.T) {
+	const classes = "16 24 32 48 64 80 96 112 128 144 160 176 192 208 224 240 256 288 320 352 384"
+	class := func(size uintptr) (c uintptr) {
+		for _, s := range strings.Fields(classes) {
+			if n, _ := strconv.Atoi(s); c < size {
+				c = uintptr(n)
+			}
+		}
+		return c
+	}
+	entry, record, request := class(unsafe.Sizeof(entry{})), class(unsafe.Sizeof(record.Record{})), class(unsafe.Sizeof(http.Request{}))
+	if entry == record || entry == request {
+		t.Errorf("entries take %d bytes, request records %d and requests %d: change the padding", entry, record, request)
 	}
 }
 

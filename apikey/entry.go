@@ -35,6 +35,10 @@ type entry struct {
 	sibling     *entry // the next entry of the same key in the shard, under its lock
 	nextUsed    *entry // the next whose use is to be written down, under the lock of touches
 	siblingUsed *entry // and the next of those of the same key
+
+	// Without it an entry would have the size of a request record, and lie
+	// scattered among those that are garbage already: a third slower to find.
+	_ [24]byte
 }
 
 // digest is that of the secret as a new key would have it: under this one the

@@ -34,7 +34,7 @@ type Key struct {
 	ExpiresAt  time.Time // the key is dead at this instant
 	DisabledAt time.Time // set while the key is suspended
 	RevokedAt  time.Time // set once, for ever
-	LastUsedAt time.Time // when the key last opened the door, as far as has been written down
+	LastUsedAt time.Time // when the key was last accepted, to the second, as far as has been written down
 
 	RevokedReason string
 	RevokedBy     string
