@@ -195,7 +195,7 @@ func TestNoSingleMistypedLetterPasses(t *testing.T) {
 	for i := range len(good) {
 		for c := range 256 {
 			if byte(c) != good[i] && f.Check(keystile.Secret(good[:i]+string([]byte{byte(c)})+good[i+1:])) == nil {
-				t.Errorf("with %q at %d it passes", c, i)
+				t.Errorf("with %q at %d it passes", rune(c), i)
 			}
 		}
 	}
