@@ -125,7 +125,7 @@ func orDefault(s, otherwise string) string {
 func (c *ClientIP) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.ready {
-			RespondError(w, r, &Error{Code: CodeInternal, Err: errZeroClientIP})
+			RespondError(w, r, wiring(r, errZeroClientIP))
 			return
 		}
 		addr, tls := c.Find(r)

@@ -2,6 +2,7 @@ package keystile
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -79,6 +80,13 @@ const retryUnavailable = time.Second
 // of cause: 503 with a Retry-After of one second. An outage is never a 401.
 func Unavailable(cause error) *Error {
 	return &Error{Code: CodeUnavailable, RetryAfter: retryUnavailable, Err: cause}
+}
+
+// wiring returns the error of a program that was put together wrongly. Nobody may
+// be observing, so it is logged where it is found.
+func wiring(r *http.Request, mistake error) *Error {
+	slog.ErrorContext(r.Context(), mistake.Error(), "route", Route(r))
+	return &Error{Code: CodeInternal, Err: mistake}
 }
 
 // asError returns the *Error in err's tree, or an internal error that hides err.

@@ -3,7 +3,6 @@ package keystile
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -157,8 +156,7 @@ var (
 
 func (g *Guard) judge(r *http.Request) (*Principal, *Error) {
 	if g.auth == nil {
-		slog.ErrorContext(r.Context(), errZeroGuard.Error())
-		return nil, &Error{Code: CodeInternal, Err: errZeroGuard}
+		return nil, wiring(r, errZeroGuard)
 	}
 	if g.optional && !g.auth.Present(r) {
 		return nil, nil

@@ -224,21 +224,42 @@ func TestGuardSkipsRoutesAndNeverPaths(t *testing.T) {
 	}
 }
 
-func TestAZeroGuardRefusesEverybody(t *testing.T) {
-	var logged bytes.Buffer
+// logged returns what f writes to the default logger.
+func logged(f func()) string {
+	var b bytes.Buffer
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)))
 	defer slog.SetDefault(before)
-	var g keystile.Guard
-	if got := get(g.Wrap(whoami)).StatusCode; got != 500 {
-		t.Errorf("status %d, want 500", got)
+	f()
+	return b.String()
+}
+
+// Wiring mistakes are answered with 500 and logged, though nobody observes.
+func TestWiringMistakesAreLogged(t *testing.T) {
+	require, err := keystile.RequireScopes("x")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(logged.String(), "NewGuard") {
-		t.Errorf("logged %q, want the remedy", logged.String())
+	var guard keystile.Guard
+	var client keystile.ClientIP
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", whoami)
+	rerouted := keystile.Routes(mux, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { r.URL.Path = "/x"; next.ServeHTTP(w, r) })
+	})
+	for want, h := range map[string]http.Handler{
+		"NewGuard": guard.Wrap(whoami), "NewClientIP": client.Wrap(whoami), "RequireScopes without a Guard": require(whoami), "rewrite outside": rerouted,
+	} {
+		status := 0
+		if line := logged(func() { status = get(h).StatusCode }); status != 500 || !strings.Contains(line, want) {
+			t.Errorf("%s: %d, logged %q", want, status, line)
+		}
 	}
-	if p, err := g.Authenticate(httptest.NewRequest("GET", "/", nil)); p != nil || !errors.Is(err, keystile.CodeInternal) {
-		t.Errorf("Authenticate: %v, %v", p, err)
-	}
+	_ = logged(func() {
+		if p, err := guard.Authenticate(httptest.NewRequest("GET", "/", nil)); p != nil || !errors.Is(err, keystile.CodeInternal) {
+			t.Errorf("Authenticate: %v, %v", p, err)
+		}
+	})
 }
 
 func TestGuardConfigMistakesComeAllAtOnce(t *testing.T) {

@@ -38,7 +38,7 @@ func RequireScopes(required ...string) (func(http.Handler) http.Handler, error) 
 func authorize(r *http.Request, required []string) error {
 	g, decided := guardFrom(r)
 	if !decided {
-		return &Error{Code: CodeInternal, Err: errNoGuard}
+		return wiring(r, errNoGuard)
 	}
 	p, _ := PrincipalFrom(r.Context())
 	e := checkScopes(p, required)

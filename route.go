@@ -107,7 +107,7 @@ var errRerouted = errors.New("keystile: a middleware inside Routes changed the r
 func serveRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	h, pattern := mux.Handler(r)
 	if judged, known := record.From(r.Context()).FindRoute(r); !known || judged != normalRoute(pattern, r.Method) {
-		RespondError(w, r, &Error{Code: CodeInternal, Err: errRerouted})
+		RespondError(w, r, wiring(r, errRerouted))
 		return
 	}
 	if pattern == "" {
