@@ -254,19 +254,8 @@ func merged(a, b http.Header) http.Header {
 func TestAClientThatDisconnects(t *testing.T) {
 	eachProgram(t, syscall.SIGTERM, func(t *testing.T, p *program) {
 		ctx, cancel := context.WithCancel(t.Context())
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/hello?sleep=9s", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set(p.demo["free"][0], p.demo["free"][1])
-		ended := make(chan error, 1)
-		go func() {
-			resp, err := http.DefaultClient.Do(r)
-			if err == nil {
-				_ = resp.Body.Close()
-			}
-			ended <- err
-		}()
+		sent, slow := p.slowly(ctx, "/hello?sleep=9s", "free")
+		<-sent
 		until := time.Now().Add(8 * time.Second)
 		for {
 			resp := p.do("GET", "/hello", "free", "")
@@ -280,8 +269,8 @@ func TestAClientThatDisconnects(t *testing.T) {
 			<-time.After(200 * time.Millisecond)
 		}
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("the client saw %v", err)
+		if got := <-slow; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("the client saw %+v", got)
 		}
 		for {
 			resp := p.do("GET", "/hello", "free", "")

@@ -2,9 +2,11 @@ package examples_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,4 +135,39 @@ func decode[T any](t *testing.T, resp *http.Response) T {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// slowly sends a request that takes its time, in the background, again where it
+// met one of the test's own in the only slot. sent is closed when the first has
+// been sent; the channel yields the status, or the error of the client.
+func (p *program) slowly(ctx context.Context, path, credential string) (sent <-chan struct{}, done <-chan slowAnswer) {
+	first, answers := make(chan struct{}), make(chan slowAnswer, 1)
+	var once sync.Once
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once.Do(func() { close(first) }) }}
+	go func() {
+		for {
+			r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, p.url+path, nil)
+			if err != nil {
+				answers <- slowAnswer{err: err}
+				return
+			}
+			r.Header.Set(p.demo[credential][0], p.demo[credential][1])
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				answers <- slowAnswer{err: err}
+				return
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusTooManyRequests {
+				answers <- slowAnswer{status: resp.StatusCode}
+				return
+			}
+		}
+	}()
+	return first, answers
+}
+
+type slowAnswer struct {
+	status int
+	err    error
 }

@@ -1,11 +1,9 @@
 package examples_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"os"
 	"regexp"
 	"strconv"
@@ -123,19 +121,7 @@ func eachCredentialAnswersAsItsNameSays(t *testing.T, p *program) {
 func TestTheFreePlan(t *testing.T) { eachProgram(t, syscall.SIGINT, theFreePlan) }
 
 func theFreePlan(t *testing.T, p *program) {
-	slow, sent := make(chan int), make(chan struct{})
-	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
-	go func() {
-		r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "GET", p.url+"/hello?sleep=3s", nil)
-		r.Header.Set(p.demo["free"][0], p.demo["free"][1])
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			slow <- 0
-			return
-		}
-		_ = resp.Body.Close()
-		slow <- resp.StatusCode
-	}()
+	sent, slow := p.slowly(t.Context(), "/hello?sleep=3s", "free")
 	<-sent
 	var refused *http.Response
 	charged := 1 // the slow one
@@ -152,8 +138,8 @@ func theFreePlan(t *testing.T, p *program) {
 	if got := wantProblem(t, "a second at once", refused, 429, "concurrency_limited"); got.RetryAfter != 1 || refused.Header.Get("Retry-After") != "1" || got.Limit != "concurrent" {
 		t.Errorf("a second at once: %+v", got)
 	}
-	if got := <-slow; got != 200 {
-		t.Fatalf("the slow request: %d", got)
+	if got := <-slow; got.status != 200 {
+		t.Fatalf("the slow request: %+v", got)
 	}
 
 	quotas := regexp.MustCompile(`^"hour";r=(\d+);t=(\d+), "day";r=(\d+);t=(\d+)$`)
